@@ -1,0 +1,49 @@
+"""Importance-weighted inference in JAX: bounds, gradient estimators, models, and their proofs."""
+
+from iwae_jax import (
+    bounds,
+    checkpoints,
+    densities,
+    diagnostics,
+    estimators,
+    evaluation,
+    exact,
+    keys,
+    models,
+    networks,
+    training,
+    weights,
+)
+from iwae_jax.types import (
+    Estimator,
+    GenerativeModel,
+    InferenceModel,
+    LatentVariableModel,
+    OverSamples,
+    Params,
+    latent_variable_model,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Estimator",
+    "GenerativeModel",
+    "InferenceModel",
+    "LatentVariableModel",
+    "OverSamples",
+    "Params",
+    "bounds",
+    "checkpoints",
+    "densities",
+    "diagnostics",
+    "estimators",
+    "evaluation",
+    "exact",
+    "keys",
+    "latent_variable_model",
+    "models",
+    "networks",
+    "training",
+    "weights",
+]
