@@ -1,0 +1,6 @@
+"""Builders of models: ``(model, params)``, a NamedTuple of pure functions and a plain pytree."""
+
+from iwae_jax.models.linear_gaussian import linear_gaussian
+from iwae_jax.models.vae import hierarchical_vae, vae
+
+__all__ = ["hierarchical_vae", "linear_gaussian", "vae"]
