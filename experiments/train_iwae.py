@@ -1,0 +1,310 @@
+"""Train an importance-weighted autoencoder and measure its log-likelihood.
+
+Claim: more samples in the bound give a better density model (Burda et al. 2016, table 1).
+
+    python -m experiments.train_iwae                                       (digits, ...)
+    python -m experiments.train_iwae --dataset mnist --num-samples 5       (...)
+"""
+
+import dataclasses
+import pathlib
+import time
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import iwae_pictures, run
+from iwae_jax import (
+    LatentVariableModel,
+    Params,
+    data,
+    densities,
+    estimators,
+    evaluation,
+    keys,
+    models,
+    training,
+)
+from iwae_jax.types import Array
+
+OBJECTIVES = {"pathwise": estimators.pathwise}
+
+# Burda, Grosse and Salakhutdinov (2016), table 1 and appendix D: nats, 3280 passes, batch 20.
+PUBLISHED_NLL = {
+    ("mnist", 1, 1): 86.76,
+    ("mnist", 1, 5): 85.54,
+    ("mnist", 1, 50): 84.78,
+    ("mnist", 2, 1): 85.33,
+    ("mnist", 2, 5): 83.89,
+    ("mnist", 2, 50): 82.90,
+    ("binarized_mnist", 1, 1): 88.71,
+    ("binarized_mnist", 1, 5): 87.63,
+    ("binarized_mnist", 1, 50): 87.10,
+}
+EVALUATION_BATCH = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(run.Options):
+    """Options of the training."""
+
+    dataset: Literal[
+        "digits", "mnist", "fashion_mnist", "kmnist", "omniglot", "binarized_mnist"
+    ] = "digits"
+    """data set; digits needs no network"""
+    objective: Literal["pathwise"] = "pathwise"
+    """gradient estimator of the bound"""
+    num_samples: int = 5
+    """K, samples of the bound that is trained"""
+    layers: Literal[1, 2] = 1
+    """stochastic layers: the paper's one-layer or two-layer network"""
+    schedule: Literal["short", "paper"] = "short"
+    """short: Adam along a cosine, batch 100; paper: 3280 passes in eight stages, batch 20"""
+    epochs: int | None = None
+    """passes over the data; by default 60 (300 for digits), or 3280 of the paper's schedule"""
+    batch_size: int | None = None
+    """by default 100, or 20 for the paper's schedule"""
+    learning_rate: float = 3e-3
+    """highest learning rate of the short schedule, reached after 1/60 of the updates"""
+    hidden_size: int = 200
+    """width of the tanh layers (half of it between the two stochastic layers)"""
+    latent_size: int = 50
+    """dimension of the top latent (the lower one of two has twice as many)"""
+    validation_images: int = 100
+    """images taken off the end of the training set, whose bound is logged after every epoch"""
+    max_pairs: int | None = None
+    """most (image, sample) pairs in one pass; by default 2000 on a CPU, no limit elsewhere"""
+    evaluation_samples: int = 5000
+    """samples of the bound that is reported as log-likelihood"""
+    evaluation_images: int | None = None
+    """test images that are evaluated, evenly spaced; by default all"""
+    data_dir: pathlib.Path | None = None
+    """tensorflow-datasets' folder; by default its own default"""
+
+
+class Plan(NamedTuple):
+    """The options with their defaults filled in."""
+
+    epochs: int
+    batch_size: int
+    max_pairs: int
+
+
+def plan(options: Options, num_images: int) -> Plan:
+    """Fills in the defaults, and refuses what cannot be run before anything is written."""
+    positive = {
+        name: getattr(options, name)
+        for name in ("num_samples", "hidden_size", "latent_size", "epochs", "batch_size",
+                     "max_pairs", "evaluation_images")
+    }  # fmt: skip
+    for name, value in positive.items():
+        if value is not None and value < 1:
+            raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1; got {value}.")
+    if options.evaluation_samples < 2:
+        raise run.BadInput("--evaluation-samples must be at least 2.")
+    if options.learning_rate <= 0.0:
+        raise run.BadInput("--learning-rate must be positive.")
+    if not 0 <= options.validation_images < num_images:
+        raise run.BadInput(f"--validation-images must be from 0 to {num_images - 1}.")
+    paper = options.schedule == "paper"
+    epochs = training.PAPER_PASSES if paper else 300 if options.dataset == "digits" else 60
+    on_cpu = jax.default_backend() == "cpu"
+    filled = Plan(
+        epochs=options.epochs or epochs,
+        batch_size=options.batch_size or (20 if paper else 100),
+        max_pairs=options.max_pairs or (2000 if on_cpu else 10**9),
+    )
+    if filled.batch_size > num_images - options.validation_images:
+        raise run.BadInput(
+            f"--batch-size {filled.batch_size} exceeds the {num_images - options.validation_images}"
+            " training images."
+        )
+    return filled
+
+
+def build(options: Options, images: np.ndarray) -> tuple[LatentVariableModel, Params]:
+    """The paper's network of one or two stochastic layers."""
+    key = keys.tagged(jax.random.key(options.seed), keys.INITIALISATION)
+    event_shape, pixel_mean = images.shape[1:], images.mean(0) / 255.0
+    wide, narrow = (options.hidden_size,) * 2, (max(1, options.hidden_size // 2),) * 2
+    if options.layers == 1:
+        return models.vae(
+            key, event_shape=event_shape, latent_size=options.latent_size, hidden_sizes=wide,
+            pixel_mean=pixel_mean,
+        )  # fmt: skip
+    return models.hierarchical_vae(
+        key, event_shape=event_shape, latent_sizes=(2 * options.latent_size, options.latent_size),
+        hidden_sizes=(wide, narrow), pixel_mean=pixel_mean,
+    )  # fmt: skip
+
+
+def train(
+    options: Options, model: LatentVariableModel, params: Params, images: np.ndarray, this_run
+) -> tuple[training.FitResult, dict[str, float]]:
+    """Runs `training.fit` with a progress bar; returns its result and the time it took."""
+    held_out = options.validation_images
+    split = len(images) - held_out
+    epochs, batch_size, max_pairs = plan(options, len(images))
+    steps_per_epoch = split // batch_size
+    if options.schedule == "paper":
+        optimizer = training.paper_optimizer(steps_per_pass=steps_per_epoch)
+    else:
+        optimizer = training.short_optimizer(
+            num_steps=epochs * steps_per_epoch,
+            learning_rate=options.learning_rate,
+            warmup_steps=epochs * steps_per_epoch // 60,
+        )
+    start = time.monotonic()
+    earlier = max((line["seconds"] for line in this_run.logged()), default=0.0)
+    marks: list[tuple[int, float]] = []
+
+    with run.progress("training", epochs * steps_per_epoch) as show:
+
+        def on_progress(state: training.FitProgress) -> None:
+            marks.append((state.step, time.monotonic()))
+            show(state.step, f"bound {state.bound:.2f}")
+            if state.epoch is not None:
+                this_run.log({**state.epoch, "seconds": earlier + time.monotonic() - start})
+
+        result = training.fit(
+            jax.random.key(options.seed), params, images[:split], model=model,
+            estimator=OBJECTIVES[options.objective], num_samples=options.num_samples,
+            optimizer=optimizer, batch_size=batch_size, num_epochs=epochs, max_pairs=max_pairs,
+            validation_images=images[split:] if held_out else None,
+            checkpoint_dir=this_run.folder / "checkpoints", on_progress=on_progress,
+        )  # fmt: skip
+    rate = None
+    if len(marks) > 1:
+        # The first scan has the compilation in it.
+        (first, began), (last, ended) = marks[0], marks[-1]
+        rate = (last - first) / (ended - began)
+    seconds = max((line["seconds"] for line in this_run.logged()), default=0.0)
+    return result, {"train_seconds": seconds, "steps_per_second": rate}
+
+
+def evaluate(
+    options: Options, model: LatentVariableModel, params: Params, xs: Array
+) -> evaluation.LogLikelihood:
+    """`evaluation.log_likelihood` of the test images, piece by piece with a progress bar."""
+    key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
+    log_likelihood = jax.jit(
+        partial(evaluation.log_likelihood, model=model, num_samples=options.evaluation_samples)
+    )
+    pieces = []
+    with run.progress("evaluation", len(xs)) as show:
+        for first in range(0, len(xs), EVALUATION_BATCH):
+            piece = xs[first : first + EVALUATION_BATCH]
+            pieces.append(jax.device_get(log_likelihood(key, params, piece, first_position=first)))
+            show(first + len(piece), f"log p(x) {np.mean(pieces[-1].bound):.2f}")
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
+
+
+def main(options: Options) -> run.Summary:
+    """Trains an importance-weighted autoencoder and measures its log-likelihood."""
+    images = data.load(options.dataset, "train", data_dir=options.data_dir).images
+    test = data.load(options.dataset, "test", data_dir=options.data_dir).images
+    epochs = plan(options, len(images)).epochs
+    if options.evaluation_images is not None:
+        num_images = min(options.evaluation_images, len(test))
+        test = test[np.linspace(0, len(test) - 1, num_images).astype(int)]
+    model, params = build(options, images)
+    this_run = run.start(options, name="train_iwae", case=options.dataset)
+    summary = this_run.finished()
+    if summary is None:
+        summary = work(options, model, params, images, test, epochs, this_run)
+    report(options, summary, this_run.folder)
+    return summary
+
+
+def work(
+    options: Options,
+    model: LatentVariableModel,
+    params: Params,
+    images: np.ndarray,
+    test: np.ndarray,
+    epochs: int,
+    this_run: run.Run,
+) -> run.Summary:
+    """Trains, evaluates, draws, and writes the summary."""
+    result, times = train(options, model, params, images, this_run)
+    key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
+    example_keys = jax.vmap(keys.example, (None, 0))(key, jnp.arange(len(test)))
+    xs = jax.jit(jax.vmap(training.dynamic_binarisation))(example_keys, test)
+
+    start = time.monotonic()
+    measured = evaluate(options, model, result.params, xs)
+    eval_seconds = time.monotonic() - start
+    units = evaluation.active_units(key, result.params, xs[:1000], model=model)
+    active = [int(layer.sum()) for layer in jax.tree.leaves(units)]
+    pixel_mean = jnp.clip(images.mean(0) / 255.0, 0.001, 0.999)
+    independent = jax.vmap(densities.bernoulli_log_prob, (None, 0))(
+        jax.scipy.special.logit(pixel_mean), xs
+    )
+    title = f"{options.dataset}, K = {options.num_samples}, {options.layers} stochastic layer(s)"
+    key = keys.tagged(jax.random.key(options.seed), keys.ILLUSTRATION)
+    iwae_pictures.draw_all(key, model, result, test, xs, title, this_run.folder)
+
+    nll, nll_se = run.mean_and_error(-measured.bound)
+    elbo, elbo_se = run.mean_and_error(measured.elbo)
+    ess, ess_se = run.mean_and_error(measured.effective_sample_size)
+    baseline, baseline_se = run.mean_and_error(-np.asarray(independent))
+    return this_run.finish(
+        {
+            "dataset": options.dataset,
+            "objective": options.objective,
+            "num_samples": options.num_samples,
+            "layers": options.layers,
+            "epochs": epochs,
+            "test_nll": nll,
+            "test_nll_se": nll_se,
+            "test_elbo": elbo,
+            "test_elbo_se": elbo_se,
+            "test_ess": ess,
+            "test_ess_se": ess_se,
+            "test_images": len(test),
+            "evaluation_samples": options.evaluation_samples,
+            "independent_pixels_nll": baseline,
+            "independent_pixels_nll_se": baseline_se,
+            "published_nll": published(options),
+            "active_units": active[0] if options.layers == 1 else active,
+            "train_seconds": times["train_seconds"],
+            "eval_seconds": eval_seconds,
+            "steps_per_second": times["steps_per_second"],
+        }
+    )
+
+
+def published(options: Options) -> float | None:
+    """The paper's number for this network, data set and K; None where it has none."""
+    sizes = (options.hidden_size, options.latent_size)
+    if sizes != (Options.hidden_size, Options.latent_size):
+        return None
+    return PUBLISHED_NLL.get((options.dataset, options.layers, options.num_samples))
+
+
+def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None:
+    """Prints the closing table, the published number beside ours."""
+    number = lambda name: "" if summary[name] is None else f"{summary[name]:.2f}"
+    budget = f"{summary['epochs']} passes"
+    rows = [
+        ["test NLL (nats)", number("test_nll"), number("test_nll_se"), budget],
+        ["  published", number("published_nll") or "none", "", "3280 passes, Burda et al. (2016)"],
+        ["  independent pixels", number("independent_pixels_nll"),
+         number("independent_pixels_nll_se"), "what a model of the mean image has"],
+        ["test ELBO (nats)", number("test_elbo"), number("test_elbo_se"), ""],
+        ["effective samples", number("test_ess"), number("test_ess_se"),
+         f"of {summary['evaluation_samples']}"],
+        ["active units", str(summary["active_units"]), "", ""],
+        ["training (s)", number("train_seconds"), "", f"{number('steps_per_second')} steps/s"],
+        ["evaluation (s)", number("eval_seconds"), "", f"{summary['test_images']} images"],
+    ]  # fmt: skip
+    title = f"{options.dataset}, {options.objective}, K = {options.num_samples}"
+    run.print_table(title, ["", "measured", "std. error", ""], rows)
+    print(f"results and pictures: {folder}")
+
+
+if __name__ == "__main__":
+    run.command_line(main, Options)
