@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
 import rich.console
 import rich.progress
 import rich.table
@@ -83,10 +84,6 @@ def _write(path: pathlib.Path, text: str) -> None:
     part.replace(path)
 
 
-def _jsonable(value: Any) -> Any:
-    return str(value) if isinstance(value, pathlib.Path) else value
-
-
 def _git_commit() -> str | None:
     command = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "HEAD"]
     try:
@@ -114,9 +111,9 @@ def start(options: Options, *, name: str, case: str) -> Run:
     if occupied and not config.exists():
         raise BadInput(f"{folder} holds no run to resume: it has no config.json.")
     own = {
-        key: _jsonable(value)
+        key: value
         for key, value in dataclasses.asdict(options).items()
-        if key not in ("output_dir", "resume")
+        if key not in ("output_dir", "resume", "data_dir")
     }
     if occupied:
         before = json.loads(config.read_text())["options"]
@@ -175,9 +172,10 @@ def _plain_lines(title: str, total: int, *, seconds: float = 15.0) -> Callable[[
     return show
 
 
-def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+def mean_and_error(values: npt.ArrayLike) -> tuple[float, float]:
     """Mean of independent values, and its standard error."""
-    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    values = np.asarray(values)
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -185,8 +183,10 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console = rich.console.Console()
     if not console.is_terminal:
         print(title)
+        widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
         for row in (columns, *rows):
-            print("  ".join(row).rstrip())
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(cells).rstrip())
         return
     table = rich.table.Table(*columns, title=title)
     for row in rows:
@@ -222,14 +222,6 @@ def _started_with(options: type[Options]) -> Options:
             config = pathlib.Path(value if equals else arguments[index + 1]) / "config.json"
             if config.exists():
                 before = json.loads(config.read_text())["options"]
-                fields = {field.name: field for field in dataclasses.fields(options)}
-                paths = {"data_dir"}
-                return options(
-                    **{
-                        key: pathlib.Path(value) if key in paths and value else value
-                        for key, value in before.items()
-                        if key in fields
-                    }
-                )
+                return options(**before)
             return options()
     raise BadInput("--resume needs the --output-dir of the run to go on with.")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import iwae_pictures, run
+from experiments.published import IWAE_NLL
 from iwae_jax import (
     LatentVariableModel,
     Params,
@@ -32,18 +33,6 @@ from iwae_jax.types import Array
 
 OBJECTIVES = {"pathwise": estimators.pathwise}
 
-# Burda, Grosse and Salakhutdinov (2016), table 1 and appendix D: nats, 3280 passes, batch 20.
-PUBLISHED_NLL = {
-    ("mnist", 1, 1): 86.76,
-    ("mnist", 1, 5): 85.54,
-    ("mnist", 1, 50): 84.78,
-    ("mnist", 2, 1): 85.33,
-    ("mnist", 2, 5): 83.89,
-    ("mnist", 2, 50): 82.90,
-    ("binarized_mnist", 1, 1): 88.71,
-    ("binarized_mnist", 1, 5): 87.63,
-    ("binarized_mnist", 1, 50): 87.10,
-}
 EVALUATION_BATCH = 50
 
 
@@ -143,7 +132,7 @@ def build(options: Options, images: np.ndarray) -> tuple[LatentVariableModel, Pa
 
 def train(
     options: Options, model: LatentVariableModel, params: Params, images: np.ndarray, this_run
-) -> tuple[training.FitResult, dict[str, float]]:
+) -> tuple[training.FitResult, dict[str, float | None]]:
     """Runs `training.fit` with a progress bar; returns its result and the time it took."""
     held_out = options.validation_images
     split = len(images) - held_out
@@ -219,6 +208,13 @@ def main(options: Options) -> run.Summary:
     return summary
 
 
+def published_nll(options: Options) -> float | None:
+    """The paper's number for this network, data set and K; None where it has none."""
+    if (options.hidden_size, options.latent_size) != (Options.hidden_size, Options.latent_size):
+        return None
+    return IWAE_NLL.get((options.dataset, options.layers, options.num_samples))
+
+
 def work(
     options: Options,
     model: LatentVariableModel,
@@ -250,7 +246,7 @@ def work(
     nll, nll_se = run.mean_and_error(-measured.bound)
     elbo, elbo_se = run.mean_and_error(measured.elbo)
     ess, ess_se = run.mean_and_error(measured.effective_sample_size)
-    baseline, baseline_se = run.mean_and_error(-np.asarray(independent))
+    baseline, baseline_se = run.mean_and_error(-independent)
     return this_run.finish(
         {
             "dataset": options.dataset,
@@ -268,21 +264,13 @@ def work(
             "evaluation_samples": options.evaluation_samples,
             "independent_pixels_nll": baseline,
             "independent_pixels_nll_se": baseline_se,
-            "published_nll": published(options),
+            "published_nll": published_nll(options),
             "active_units": active[0] if options.layers == 1 else active,
             "train_seconds": times["train_seconds"],
             "eval_seconds": eval_seconds,
             "steps_per_second": times["steps_per_second"],
         }
     )
-
-
-def published(options: Options) -> float | None:
-    """The paper's number for this network, data set and K; None where it has none."""
-    sizes = (options.hidden_size, options.latent_size)
-    if sizes != (Options.hidden_size, Options.latent_size):
-        return None
-    return PUBLISHED_NLL.get((options.dataset, options.layers, options.num_samples))
 
 
 def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 from iwae_jax import (
     bounds,
     checkpoints,
+    data,
     densities,
     diagnostics,
     estimators,
@@ -35,6 +36,7 @@ __all__ = [
     "Params",
     "bounds",
     "checkpoints",
+    "data",
     "densities",
     "diagnostics",
     "estimators",

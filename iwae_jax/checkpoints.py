@@ -71,7 +71,8 @@ def save(directory: pathlib.Path | str, step: int, checkpoint: Checkpoint) -> pa
         manager.save(
             step,
             args=orbax.args.Composite(
-                state=orbax.args.StandardSave(checkpoint.state),
+                # orbax takes no bare array, so the state is an entry.
+                state=orbax.args.StandardSave({"state": checkpoint.state}),
                 progress=orbax.args.JsonSave({"schema": SCHEMA, **checkpoint.progress}),
             ),
         )
@@ -121,7 +122,7 @@ def restore(directory: pathlib.Path | str, like: PyTree) -> tuple[int, Checkpoin
             restored = manager.restore(
                 step,
                 args=orbax.args.Composite(
-                    state=orbax.args.StandardRestore(jax.eval_shape(lambda: like))
+                    state=orbax.args.StandardRestore({"state": jax.eval_shape(lambda: like)})
                 ),
             )
         except (ValueError, KeyError) as error:
@@ -129,4 +130,4 @@ def restore(directory: pathlib.Path | str, like: PyTree) -> tuple[int, Checkpoin
                 f"the checkpoint {directory / str(step)} holds another model or optimiser than the "
                 "one being trained: continue with the options it was started with."
             ) from error
-    return step, Checkpoint(restored["state"], progress["progress"])
+    return step, Checkpoint(restored["state"]["state"], progress["progress"])

@@ -32,7 +32,6 @@ def effective_sample_size(log_weights: Array) -> Array:
     """
     chex.assert_rank(log_weights, 1)
     impossible = jnp.all(jnp.isneginf(log_weights))
-    # logsumexp of nothing but -inf has the gradient 0 / 0: take it where it is finite.
-    finite = jnp.where(impossible, 0.0, log_weights)
-    log_size = 2.0 * jax.nn.logsumexp(finite) - jax.nn.logsumexp(2.0 * finite)
-    return jnp.where(impossible, 0.0, jnp.exp(log_size))
+    # The softmax of nothing but -inf is 0 / 0: take it where it is finite.
+    normalised = jax.nn.softmax(jnp.where(impossible, 0.0, log_weights))
+    return jnp.where(impossible, 0.0, 1.0 / jnp.sum(normalised**2))

@@ -1,5 +1,6 @@
 """What a trained model is worth: log-likelihood, ELBO, effective samples, active units."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -31,19 +32,19 @@ class LogLikelihood(NamedTuple):
 class _Moments(NamedTuple):
     log_sum: Array
     log_sum_of_squares: Array
-    count: Array
+    number: Array
     mean: Array
     sum_of_deviations: Array
 
 
 def _chunk_moments(log_weights: Array, valid: Array) -> _Moments:
-    count = jnp.sum(valid, dtype=log_weights.dtype)
+    number = jnp.sum(valid, dtype=log_weights.dtype)
     log_weights = jnp.where(valid, log_weights, -jnp.inf)
-    mean = jnp.sum(jnp.where(valid, log_weights, 0.0)) / count
+    mean = jnp.sum(jnp.where(valid, log_weights, 0.0)) / number
     return _Moments(
         log_sum=jax.nn.logsumexp(log_weights),
         log_sum_of_squares=jax.nn.logsumexp(2.0 * log_weights),
-        count=count,
+        number=number,
         mean=mean,
         sum_of_deviations=jnp.sum(jnp.where(valid, (log_weights - mean) ** 2, 0.0)),
     )
@@ -51,16 +52,16 @@ def _chunk_moments(log_weights: Array, valid: Array) -> _Moments:
 
 def _merge(a: _Moments, b: _Moments) -> _Moments:
     # Chan, Golub and LeVeque (1983), eq. 2.1: sums of squares would cancel in float32.
-    count = a.count + b.count
+    number = a.number + b.number
     shift = b.mean - a.mean
     return _Moments(
         log_sum=jnp.logaddexp(a.log_sum, b.log_sum),
         log_sum_of_squares=jnp.logaddexp(a.log_sum_of_squares, b.log_sum_of_squares),
-        count=count,
-        mean=a.mean + shift * b.count / count,
+        number=number,
+        mean=a.mean + shift * b.number / number,
         sum_of_deviations=a.sum_of_deviations
         + b.sum_of_deviations
-        + shift**2 * a.count * b.count / count,
+        + shift**2 * a.number * b.number / number,
     )
 
 
@@ -158,7 +159,7 @@ def mean_bound(
     model: LatentVariableModel,
     estimator: Estimator,
     num_samples: int,
-    observe,
+    observe: Callable[[Key, Array], PyTree],
     max_pairs: int = 2000,
 ) -> tuple[Array, Array]:
     """The bound that is trained, averaged over a set, with its effective sample size.
@@ -179,7 +180,7 @@ def mean_bound(
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from iwae_jax import estimators, evaluation, models, training
-      >>> model, params = models.vae(jax.random.key(0), event_shape=(8, 8))
+      >>> model, params = models.vae(jax.random.key(0), event_shape=(8, 8), hidden_sizes=(8,))
       >>> bound, size = evaluation.mean_bound(
       ...     jax.random.key(1), params, jnp.zeros((4, 8, 8), jnp.uint8), model=model,
       ...     estimator=estimators.pathwise, num_samples=5, observe=training.dynamic_binarisation)

@@ -129,7 +129,7 @@ class BernoulliMLP(nnx.Module):
         self.event_shape = tuple(event_shape)
         self.layers = _TanhLayers(in_size, hidden_sizes, rngs=rngs)
         self.logits = _linear(hidden_sizes[-1], math.prod(self.event_shape), rngs)
-        if mean is not None:
+        if mean is not None and self.logits.bias is not None:
             bias = jax.scipy.special.logit(jnp.clip(jnp.asarray(mean), 0.001, 0.999))
             self.logits.bias[...] = bias.reshape(-1).astype(self.logits.bias.dtype)
 

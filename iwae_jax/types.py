@@ -8,6 +8,7 @@ import jax
 Array = jax.Array
 Key = jax.Array
 PyTree = Any
+OptionalFunction = Any  # a function, or None where the model has no such thing
 
 
 class Params(NamedTuple):
@@ -40,12 +41,12 @@ class GenerativeModel(NamedTuple):
     """
 
     log_joint: Callable[..., Array]
-    log_likelihood: Callable[..., Array] | None = None
-    log_prior: Callable[..., Array] | None = None
-    sample_prior: Callable[..., PyTree] | None = None
-    sample_likelihood: Callable[..., PyTree] | None = None
-    prior_to_noise: Callable[..., PyTree] | None = None
-    prior_from_noise: Callable[..., PyTree] | None = None
+    log_likelihood: OptionalFunction = None
+    log_prior: OptionalFunction = None
+    sample_prior: OptionalFunction = None
+    sample_likelihood: OptionalFunction = None
+    prior_to_noise: OptionalFunction = None
+    prior_from_noise: OptionalFunction = None
 
 
 class InferenceModel(NamedTuple):
@@ -65,20 +66,15 @@ class InferenceModel(NamedTuple):
 
 
 class LatentVariableModel(NamedTuple):
-    """A model of one datum x with latent z; mirrors `Params`, each half reads its half."""
+    """A model of one datum x with latent z; mirrors `Params`, each half reads its half.
+
+    Attributes:
+      generative: p_theta(x, z).
+      inference: q_phi(z | x).
+    """
 
     generative: GenerativeModel
     inference: InferenceModel
-
-
-class Estimator(Protocol):
-    """A bound's estimate whose `jax.grad` is the named ascent direction."""
-
-    def __call__(
-        self, key: Key, params: Params, x: PyTree, *, model: LatentVariableModel, num_samples: int
-    ) -> tuple[Array, Array]:
-        """Returns the bound ``[]`` and the log-weights ``[K]`` of one datum."""
-        ...
 
 
 class OverSamples(Protocol):
@@ -86,6 +82,23 @@ class OverSamples(Protocol):
 
     def __call__(self, function: Callable[..., PyTree], keys: Key, *shared: PyTree) -> PyTree:
         """Returns ``function(keys[k], *shared)`` stacked over ``k``."""
+        ...
+
+
+class Estimator(Protocol):
+    """A bound's estimate whose `jax.grad` is the named ascent direction."""
+
+    def __call__(
+        self,
+        key: Key,
+        params: Params,
+        x: PyTree,
+        *,
+        model: LatentVariableModel,
+        num_samples: int,
+        over_samples: OverSamples = ...,
+    ) -> tuple[Array, Array]:
+        """Returns the bound ``[]`` and the log-weights ``[K]`` of one datum."""
         ...
 
 
@@ -127,7 +140,8 @@ def latent_variable_model(
     References:
       Kingma and Welling (2014), Auto-Encoding Variational Bayes, section 2.1, arXiv:1312.6114.
     """
-    if not all(isinstance(leaf, bool) for leaf in jax.tree.leaves(reparameterised)):
+    flags = jax.tree.leaves(reparameterised)
+    if not flags or not all(isinstance(flag, bool) for flag in flags):
         raise TypeError(
             "reparameterised must be True or False, or a pytree of them with one per leaf of z; "
             f"got {reparameterised!r}."

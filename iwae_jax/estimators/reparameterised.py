@@ -7,7 +7,8 @@ from iwae_jax.types import Array, Key, LatentVariableModel, OverSamples, Params,
 
 
 def _require_reparameterised(model: LatentVariableModel, name: str) -> None:
-    if not all(jax.tree.leaves(model.inference.reparameterised)):
+    flags = jax.tree.leaves(model.inference.reparameterised)
+    if not flags or not all(flags):
         raise ValueError(
             f"{name} differentiates through the samples, but model.inference.reparameterised is "
             f"{model.inference.reparameterised!r}: its gradient in phi would be silently wrong. "

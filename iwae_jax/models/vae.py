@@ -20,6 +20,10 @@ from iwae_jax.types import (
 )
 
 
+def _layer_log_prob(latents: GaussianLatents, z: Array) -> Array:
+    return densities.gaussian_log_prob(latents.mean, latents.log_scale, z)
+
+
 def _check_sizes(
     event_shape: Sequence[int],
     latent_sizes: Sequence[int],
@@ -113,7 +117,7 @@ def hierarchical_vae(
         total = densities.standard_gaussian_log_prob(z[-1])
         for layer in range(num_layers - 1):
             latents = priors[layer][0](theta["prior"][layer], z[layer + 1])
-            total += densities.gaussian_log_prob(*latents, z[layer])
+            total += _layer_log_prob(latents, z[layer])
         return total
 
     def sample_prior(key: Key, theta: PyTree) -> tuple[Array, ...]:
@@ -140,10 +144,10 @@ def hierarchical_vae(
         return tuple(z), total
 
     def log_prob(phi: PyTree, q: GaussianLatents, z: tuple[Array, ...]) -> Array:
-        total = densities.gaussian_log_prob(*q, z[0])
+        total = _layer_log_prob(q, z[0])
         for layer in range(1, num_layers):
             latents = encoders[layer][0](phi[layer], z[layer - 1])
-            total += densities.gaussian_log_prob(*latents, z[layer])
+            total += _layer_log_prob(latents, z[layer])
         return total
 
     model = LatentVariableModel(

@@ -194,7 +194,7 @@ def fit(
             _check_finite(info, state, done, checkpoint_dir, saved_step)
             done += len(info.bound)
             sums = {name: sums[name] + total for name, total in _totals(info).items()}
-            line = None
+            line: dict[str, float] | None = None
             if done == (index + 1) * steps_per_epoch:
                 line = {"epoch": index + 1, "step": done}
                 line |= {f"train_{n}": total / steps_per_epoch for n, total in sums.items()}

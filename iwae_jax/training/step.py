@@ -1,7 +1,8 @@
 """One update, and an epoch of updates as one scan on the device."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ def init(params: Params, *, optimizer: optax.GradientTransformation) -> TrainSta
     Example:
       >>> import jax, optax
       >>> from iwae_jax import models, training
-      >>> _, params = models.vae(jax.random.key(0), event_shape=(8, 8))
+      >>> _, params = models.vae(jax.random.key(0), event_shape=(8, 8), hidden_sizes=(8,))
       >>> int(training.init(params, optimizer=optax.adam(1e-3)).step)
       0
 
@@ -95,7 +96,7 @@ def _num_pieces(batch_size: int, num_samples: int, max_pairs: int) -> int:
 
 
 def _piece_gradient(
-    params: Params, example_keys: Key, xs: PyTree, *, estimator: Estimator
+    params: Params, example_keys: Key, xs: PyTree, *, estimator: Callable[..., Any]
 ) -> tuple[Params, TrainInfo]:
     def loss(params: Params) -> tuple[Array, TrainInfo]:
         bound, log_weights = jax.vmap(estimator, (0, None, 0))(example_keys, params, xs)
@@ -117,7 +118,7 @@ def step(
     num_samples: int,
     optimizer: optax.GradientTransformation,
     max_pairs: int,
-    observe=dynamic_binarisation,
+    observe: Callable[[Key, Array], PyTree] = dynamic_binarisation,
 ) -> tuple[TrainState, TrainInfo]:
     """One update on one batch.
 
@@ -141,7 +142,7 @@ def step(
     Example:
       >>> import jax, jax.numpy as jnp, optax
       >>> from iwae_jax import estimators, models, training
-      >>> model, params = models.vae(jax.random.key(0), event_shape=(8, 8))
+      >>> model, params = models.vae(jax.random.key(0), event_shape=(8, 8), hidden_sizes=(8,))
       >>> optimizer = optax.adam(1e-3)
       >>> state, info = training.step(
       ...     jax.random.key(1), training.init(params, optimizer=optimizer),
@@ -212,7 +213,7 @@ def epoch(
     Example:
       >>> import jax, jax.numpy as jnp, optax
       >>> from iwae_jax import estimators, models, training
-      >>> model, params = models.vae(jax.random.key(0), event_shape=(8, 8))
+      >>> model, params = models.vae(jax.random.key(0), event_shape=(8, 8), hidden_sizes=(8,))
       >>> optimizer = optax.adam(1e-3)
       >>> state, info = training.epoch(
       ...     jax.random.key(1), training.init(params, optimizer=optimizer),
