@@ -25,6 +25,9 @@ from iwae_jax.data import DataError
 
 Summary = dict[str, Any]
 
+PLACES = ("output_dir", "data_dir", "resume")
+"""Options that say where a run is, not what it is: a run may be gone on with from elsewhere."""
+
 
 class BadInput(ValueError):
     """An option that cannot be run as given; the message says what to change."""
@@ -84,6 +87,12 @@ def _write(path: pathlib.Path, text: str) -> None:
     part.replace(path)
 
 
+def _recorded(config: pathlib.Path) -> dict[str, Any]:
+    """What a run was started with, but for its places."""
+    options = json.loads(config.read_text())["options"]
+    return {key: value for key, value in options.items() if key not in PLACES}
+
+
 def _git_commit() -> str | None:
     command = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "HEAD"]
     try:
@@ -110,14 +119,10 @@ def start(options: Options, *, name: str, case: str) -> Run:
         )
     if occupied and not config.exists():
         raise BadInput(f"{folder} holds no run to resume: it has no config.json.")
-    own = {
-        key: value
-        for key, value in dataclasses.asdict(options).items()
-        if key not in ("output_dir", "resume", "data_dir")
-    }
+    own = dataclasses.asdict(options)
     if occupied:
-        before = json.loads(config.read_text())["options"]
-        differing = [key for key in own if before.get(key) != own[key]]
+        before = _recorded(config)
+        differing = [key for key in own if key not in PLACES and before.get(key) != own[key]]
         if differing:
             raise BadInput(
                 f"{folder} was started with other options: "
@@ -131,7 +136,7 @@ def start(options: Options, *, name: str, case: str) -> Run:
     versions["iwae_jax"] = importlib.metadata.version("iwae_jax")
     record = {
         "experiment": name,
-        "options": own,
+        "options": {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in own.items()},
         "versions": versions,
         "device": jax.devices()[0].device_kind,
         "git_commit": _git_commit(),
@@ -221,7 +226,6 @@ def _started_with(options: type[Options]) -> Options:
         if name in ("--output-dir", "--output_dir") and (equals or index + 1 < len(arguments)):
             config = pathlib.Path(value if equals else arguments[index + 1]) / "config.json"
             if config.exists():
-                before = json.loads(config.read_text())["options"]
-                return options(**before)
+                return options(**_recorded(config))
             return options()
     raise BadInput("--resume needs the --output-dir of the run to go on with.")
