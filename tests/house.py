@@ -21,6 +21,7 @@ FAMILIES = {
     "iwae_jax.bounds": (["log_weights"], set()),
 }
 
+DRAWS = {"iwae_jax.bounds.sumo_num_terms"}  # draws a number for a bound, and is none itself
 ORDER = {"alpha", "beta"}  # of a bound: written after its log-weights, as in the papers
 
 CORE = {"types", "keys", "densities", "bounds", "weights", "estimators", "exact", "diagnostics"}
@@ -68,7 +69,8 @@ def signature(name, function):
         faults.append("the order is key, params, data, *, static")
     if static := STATIC.intersection(positional) - POSITIONAL_STATIC.get(name, set()):
         faults.append(f"{sorted(static)} must be keyword-only")
-    data, static = FAMILIES.get(name.rpartition(".")[0], (positional, set()))
+    family = name.rpartition(".")[0] if name not in DRAWS else ""
+    data, static = FAMILIES.get(family, (positional, set()))
     if [name for name in positional if name not in ORDER] != data or not static <= keyword_only:
         faults.append(f"its family takes {data} and keyword-only {sorted(static)}")
     if name.endswith("log_prob") and "key" not in positional and positional[-1:] not in VALUE:
