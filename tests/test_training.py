@@ -240,7 +240,8 @@ def learning_rates(optimizer, steps):
     params, gradient = jnp.zeros(()), jnp.array(1e6)
 
     def update(state, _):
-        updates, state = optimizer.update(gradient, state, params)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = optimizer.update(gradient, state, params)
         return state, -updates
 
     _, rates = jax.lax.scan(update, optimizer.init(params), length=steps)

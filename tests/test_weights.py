@@ -96,7 +96,7 @@ def test_folded_runs_one_flat_axis(setting):
     function = partial(batch_objective, model=model, over_samples=weights.folded)
     lines = str(jax.make_jaxpr(function)(params, xs)).splitlines()
     products = [line for line in lines if "dot_general" in line]
-    assert any(f"f32[5,{BATCH * NUM_SAMPLES}]" in line for line in products)
+    assert any(f"[5,{BATCH * NUM_SAMPLES}]" in line for line in products)
     assert not any(f"{BATCH},{NUM_SAMPLES}" in line for line in products)
 
 

@@ -176,7 +176,9 @@ def step(
     else:
         split = lambda leaf: leaf.reshape(pieces, batch_size // pieces, *leaf.shape[1:])
         gradient, info = _mean_over_pieces(piece_gradient, jax.tree.map(split, (example_keys, xs)))
-    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    # optax raises floats to integer powers, which a user's strict promotion would refuse.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, params, optimizer_state), info
 
