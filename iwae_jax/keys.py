@@ -97,6 +97,9 @@ def samples(key: Key, num_samples: int) -> Key:
     Returns:
       The samples' keys, ``[K]``; the first of them do not depend on K.
 
+    Raises:
+      ValueError: `num_samples` is not positive.
+
     Example:
       >>> samples(jax.random.key(0), 5).shape
       (5,)
@@ -104,6 +107,8 @@ def samples(key: Key, num_samples: int) -> Key:
     References:
       Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, section 2.
     """
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1; got {num_samples}.")
     return jax.vmap(sample, (None, 0))(key, jax.numpy.arange(num_samples))
 
 

@@ -78,10 +78,10 @@ class LatentVariableModel(NamedTuple):
 
 
 class OverSamples(Protocol):
-    """How a function of one sample's key is run over K of them."""
+    """How a function of one sample is run over K of them."""
 
-    def __call__(self, function: Callable[..., PyTree], keys: Key, *shared: PyTree) -> PyTree:
-        """Returns ``function(keys[k], *shared)`` stacked over ``k``."""
+    def __call__(self, function: Callable[..., PyTree], samples: PyTree, *shared: PyTree) -> PyTree:
+        """Returns ``function(samples[k], *shared)`` stacked over ``k``."""
         ...
 
 

@@ -1,7 +1,8 @@
 """The log-weight of one sample, and the ways to take K of them.
 
-A way of taking samples is an `OverSamples`: ``over_samples(function, keys, *shared)`` stacks
-``function(keys[k], *shared)``. All of them give the same numbers; they differ in memory and speed.
+A way of taking samples is an `OverSamples`: ``over_samples(function, samples, *shared)`` stacks
+``function(samples[k], *shared)``, where `samples` is the samples' keys, or a pytree that has them
+and more with the same first axis. All ways give the same numbers; they differ in memory and speed.
 """
 
 from functools import partial
@@ -48,12 +49,12 @@ def sample_log_weight(
     return model.generative.log_joint(params.generative, x, z) - log_q
 
 
-def at_once(function, keys: Key, *shared: PyTree) -> PyTree:
+def at_once(function, samples: PyTree, *shared: PyTree) -> PyTree:
     """Takes all samples in one `jax.vmap`: the default.
 
     Args:
-      function: ``(key, *shared) -> out``.
-      keys: ``[K]``, the samples' keys.
+      function: ``(sample, *shared) -> out``.
+      samples: the samples' keys, ``[K]``, or a pytree with the first axis ``[K]``.
       *shared: what the samples have in common.
 
     Returns:
@@ -69,7 +70,7 @@ def at_once(function, keys: Key, *shared: PyTree) -> PyTree:
     References:
       Bradbury et al. (2018), JAX: composable transformations of Python+NumPy programs.
     """
-    return jax.vmap(function, (0, *(None for _ in shared)))(keys, *shared)
+    return jax.vmap(function, (0, *(None for _ in shared)))(samples, *shared)
 
 
 def chunked(size: int) -> OverSamples:
@@ -98,14 +99,14 @@ def chunked(size: int) -> OverSamples:
     if size < 1:
         raise ValueError(f"a chunk needs at least one sample; got size={size}.")
 
-    def over_samples(function, keys: Key, *shared: PyTree) -> PyTree:
-        one = jax.checkpoint(lambda key: function(key, *shared), prevent_cse=False)
-        return jax.lax.map(one, keys, batch_size=size)
+    def over_samples(function, samples: PyTree, *shared: PyTree) -> PyTree:
+        one = jax.checkpoint(lambda sample: function(sample, *shared), prevent_cse=False)
+        return jax.lax.map(one, samples, batch_size=size)
 
     return over_samples
 
 
-def folded(function, keys: Key, *shared: PyTree) -> PyTree:
+def folded(function, samples: PyTree, *shared: PyTree) -> PyTree:
     """Takes the samples of a whole batch as one flat axis of (datum, sample) pairs.
 
     Under a `jax.vmap` over data, the two axes become one of length B * K, which is the matrix
@@ -115,8 +116,8 @@ def folded(function, keys: Key, *shared: PyTree) -> PyTree:
     with no `jax.vmap` over data inside, raises: use `at_once` there.
 
     Args:
-      function: ``(key, *shared) -> out``.
-      keys: ``[K]``, the samples' keys.
+      function: ``(sample, *shared) -> out``.
+      samples: the samples' keys, ``[K]``, or a pytree with the first axis ``[K]``.
       *shared: what the samples have in common.
 
     Returns:
@@ -136,23 +137,25 @@ def folded(function, keys: Key, *shared: PyTree) -> PyTree:
     over_samples = custom_vmap(partial(at_once, function))
 
     @over_samples.def_vmap
-    def over_pairs(batch_size, batched, keys, *shared):
-        keys_batched, *shared_batched = batched
-        num_samples = keys.shape[-1]
-        if not keys_batched:
-            keys = jnp.broadcast_to(keys, (batch_size, num_samples))
-        keys = keys.reshape(batch_size * num_samples)
-        axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(shared_batched))
-        shared = jax.tree.map(
-            lambda leaf, is_batched: jnp.repeat(leaf, num_samples, axis=0) if is_batched else leaf,
-            shared,
-            tuple(shared_batched),
-        )
-        outputs = jax.vmap(function, (0, *axes))(keys, *shared)
+    def over_pairs(batch_size, batched, samples, *shared):
+        num_samples = jax.tree.leaves(samples)[0].shape[1 if jax.tree.leaves(batched[0])[0] else 0]
+
+        def pair_with_data(leaf: Array, is_batched: bool) -> Array:
+            leaf = leaf if is_batched else jnp.broadcast_to(leaf, (batch_size, *leaf.shape))
+            return leaf.reshape(batch_size * num_samples, *leaf.shape[2:])
+
+        def pair_with_samples(leaf: Array, is_batched: bool) -> Array:
+            return jnp.repeat(leaf, num_samples, axis=0) if is_batched else leaf
+
+        samples_batched, *shared_batched = batched
+        samples = jax.tree.map(pair_with_data, samples, samples_batched)
+        shared = jax.tree.map(pair_with_samples, list(shared), shared_batched)
+        axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, shared_batched)
+        outputs = jax.vmap(function, (0, *axes))(samples, *shared)
         unfold = lambda leaf: leaf.reshape(batch_size, num_samples, *leaf.shape[1:])
         return jax.tree.map(unfold, outputs), jax.tree.map(lambda _: True, outputs)
 
-    return over_samples(keys, *shared)
+    return over_samples(samples, *shared)
 
 
 def log_weights(
@@ -192,8 +195,6 @@ def log_weights(
       Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, eq. 8,
       arXiv:1509.00519.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1; got {num_samples}.")
     q = model.inference.encode(params.inference, x)
     sample_keys = key_tree.samples(key, num_samples)
     return over_samples(partial(sample_log_weight, model=model), sample_keys, params, x, q)

@@ -1,5 +1,25 @@
 """Gradient estimators: the value is a bound, and its `jax.grad` is a named direction."""
 
-from iwae_jax.estimators.reparameterised import pathwise
+from iwae_jax.estimators.generalised import gdreg
+from iwae_jax.estimators.renyi import vr_iwae, vr_iwae_dreg
+from iwae_jax.estimators.reparameterised import dreg, pathwise, sticking_the_landing
+from iwae_jax.estimators.score_function import leave_one_out, nvil, score_function
+from iwae_jax.estimators.several_bounds import ciwae, miwae, piwae
+from iwae_jax.estimators.vimco import vimco_arithmetic, vimco_geometric
 
-__all__ = ["pathwise"]
+__all__ = [
+    "ciwae",
+    "dreg",
+    "gdreg",
+    "leave_one_out",
+    "miwae",
+    "nvil",
+    "pathwise",
+    "piwae",
+    "score_function",
+    "sticking_the_landing",
+    "vimco_arithmetic",
+    "vimco_geometric",
+    "vr_iwae",
+    "vr_iwae_dreg",
+]

@@ -98,6 +98,8 @@ def linear_gaussian(
                 key, (theta["weight"].shape[1],), theta["weight"].dtype
             ),
             sample_likelihood=sample_likelihood,
+            prior_to_noise=lambda theta, z: z,
+            prior_from_noise=lambda theta, noise: noise,
         ),
         inference=InferenceModel(
             encode=lambda phi, x: phi["weight"] @ x + phi["bias"],

@@ -120,13 +120,23 @@ def hierarchical_vae(
             total += _layer_log_prob(latents, z[layer])
         return total
 
-    def sample_prior(key: Key, theta: PyTree) -> tuple[Array, ...]:
-        layer_keys = _layer_keys(key, num_layers)
-        z = [jax.random.normal(layer_keys[-1], (latent_sizes[-1],))]
+    def prior_to_noise(theta: PyTree, z: tuple[Array, ...]) -> tuple[Array, ...]:
+        noise = [z[-1]]
         for layer in reversed(range(num_layers - 1)):
-            latents = priors[layer][0](theta["prior"][layer], z[0])
-            z.insert(0, densities.gaussian_sample_and_log_prob(layer_keys[layer], latents)[0])
+            mean, log_scale = priors[layer][0](theta["prior"][layer], z[layer + 1])
+            noise.insert(0, (z[layer] - mean) * jnp.exp(-log_scale))
+        return tuple(noise)
+
+    def prior_from_noise(theta: PyTree, noise: tuple[Array, ...]) -> tuple[Array, ...]:
+        z = [noise[-1]]
+        for layer in reversed(range(num_layers - 1)):
+            mean, log_scale = priors[layer][0](theta["prior"][layer], z[0])
+            z.insert(0, mean + jnp.exp(log_scale) * noise[layer])
         return tuple(z)
+
+    def sample_prior(key: Key, theta: PyTree) -> tuple[Array, ...]:
+        noise = zip(_layer_keys(key, num_layers), latent_sizes, strict=True)
+        return prior_from_noise(theta, tuple(jax.random.normal(k, (size,)) for k, size in noise))
 
     def sample_likelihood(key: Key, theta: PyTree, z: tuple[Array, ...]) -> Array:
         logits = likelihood(theta["likelihood"], z[0])
@@ -157,6 +167,8 @@ def hierarchical_vae(
             log_prior=log_prior,
             sample_prior=sample_prior,
             sample_likelihood=sample_likelihood,
+            prior_to_noise=prior_to_noise,
+            prior_from_noise=prior_from_noise,
         ),
         inference=InferenceModel(
             encode=lambda phi, x: encoders[0][0](phi[0], x),
@@ -236,6 +248,8 @@ def vae(
             log_prior=lambda theta, z: generative.log_prior(theta, (z,)),
             sample_prior=lambda key, theta: generative.sample_prior(key, theta)[0],
             sample_likelihood=lambda key, theta, z: generative.sample_likelihood(key, theta, (z,)),
+            prior_to_noise=lambda theta, z: z,
+            prior_from_noise=lambda theta, noise: noise,
         ),
         inference=InferenceModel(
             encode=inference.encode,

@@ -1,0 +1,202 @@
+"""What all estimators have in common: their signature's promises, refusals and limits."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from iwae_jax import (
+    Params,
+    bounds,
+    densities,
+    estimators,
+    exact,
+    latent_variable_model,
+    models,
+    weights,
+)  # fmt: skip
+
+OPTIONS = {
+    "vr_iwae": {"alpha": 0.3},
+    "vr_iwae_dreg": {"alpha": 0.3},
+    "ciwae": {"beta": 0.3},
+    "miwae": {"num_outer": 2},
+    "piwae": {"num_outer": 2},
+    "nvil": {"baseline": lambda control, x: 0.0 * x.sum()},
+}
+ALL = {
+    name: partial(getattr(estimators, name), **OPTIONS.get(name, {})) for name in estimators.__all__
+}
+SCORE_FUNCTION = {
+    "score_function", "leave_one_out", "vimco_arithmetic", "vimco_geometric", "nvil",
+}  # fmt: skip
+# One of each way in which an estimator calls for samples; the rest are built on these.
+SHAPES = ("pathwise", "dreg", "gdreg", "piwae", "vimco_geometric")
+OTHERS = {"leave_one_out", "vimco_arithmetic", "vimco_geometric"}
+
+
+@pytest.fixture(scope="module")
+def setting():
+    model, params = models.linear_gaussian(jax.random.key(5), data_size=3, latent_size=2)
+    params = jax.tree.map(lambda leaf: 0.4 * leaf, params)
+    return model, params, jnp.array([1.0, 2.0, 3.0])
+
+
+@pytest.fixture(params=ALL)
+def name(request):
+    return request.param
+
+
+def assert_trees_close(actual, expected, tolerance=1e-4):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance),
+        actual,
+        expected,
+    )
+
+
+def test_value_and_log_weights_belong_together(setting, name):
+    model, params, x = setting
+    bound, log_weights = ALL[name](jax.random.key(0), params, x, model=model, num_samples=4)
+    of_name = {
+        "leave_one_out": bounds.elbo,
+        "vr_iwae": partial(bounds.vr_iwae, alpha=0.3),
+        "vr_iwae_dreg": partial(bounds.vr_iwae, alpha=0.3),
+        "ciwae": partial(bounds.ciwae, beta=0.3),
+        "miwae": bounds.miwae,
+        "piwae": lambda log_weights: bounds.iwae(log_weights.reshape(-1)),
+    }
+    assert bound.shape == ()
+    assert log_weights.shape == ((2, 4) if name in ("miwae", "piwae") else (4,))
+    np.testing.assert_allclose(bound, of_name.get(name, bounds.iwae)(log_weights), rtol=1e-5)
+    plain = weights.log_weights(
+        jax.random.key(0), params, x, model=model, num_samples=log_weights.size
+    )
+    np.testing.assert_allclose(log_weights.reshape(-1), plain, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_way_of_taking_samples_gives_the_same_direction(setting, name):
+    model, params, _ = setting
+    xs, draws = jax.random.normal(jax.random.key(1), (3, 3)), jax.random.split(jax.random.key(2), 3)
+
+    def direction(way):
+        run = partial(ALL[name], model=model, num_samples=4, over_samples=way)
+        objective = lambda params: jnp.mean(jax.vmap(run, (0, None, 0))(draws, params, xs)[0])
+        return jax.jit(jax.grad(objective))(params)
+
+    expected = direction(weights.at_once)
+    assert_trees_close(direction(weights.chunked(3)), expected)
+    assert_trees_close(direction(weights.folded), expected)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_direction_of_a_batch_is_the_mean_of_the_directions(setting, name):
+    model, params, _ = setting
+    xs, draws = jax.random.normal(jax.random.key(1), (3, 3)), jax.random.split(jax.random.key(2), 3)
+    run = partial(ALL[name], model=model, num_samples=4)
+    objective = lambda params: jnp.mean(jax.vmap(run, (0, None, 0))(draws, params, xs)[0])
+    one = jax.jit(jax.grad(lambda params, key, x: run(key, params, x)[0]))
+    loop = [one(params, key, x) for key, x in zip(draws, xs, strict=True)]
+    mean = jax.tree.map(lambda *leaves: jnp.mean(jnp.stack(leaves), axis=0), *loop)
+    assert_trees_close(jax.jit(jax.grad(objective))(params), mean)
+
+
+def test_no_tracer_leaks_and_float32_stays_float32(setting, name):
+    model, params, x = setting
+    params, x = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (params, x))
+    run = partial(ALL[name], model=model, num_samples=3)
+    with jax.checking_leaks():
+        value, gradient = jax.jit(jax.value_and_grad(lambda p: run(jax.random.key(0), p, x)[0]))(
+            params
+        )
+    assert {leaf.dtype for leaf in jax.tree.leaves((value, gradient))} == {jnp.dtype("float32")}
+
+
+def test_a_posterior_gives_log_p_with_no_variance(float64, name):
+    model, params = models.linear_gaussian(jax.random.key(5), data_size=3, latent_size=2)
+    params = params._replace(inference=exact.linear_gaussian_posterior(params.generative))
+    x = jnp.array([1.0, 2.0, 3.0])
+    log_p = exact.linear_gaussian_log_likelihood(params.generative, x)
+    run = jax.jit(jax.vmap(partial(ALL[name], model=model, num_samples=3), (0, None, None)))
+    value, log_weights = run(jax.random.split(jax.random.key(0), 20), params, x)
+    np.testing.assert_allclose(value, log_p, rtol=1e-12)
+    np.testing.assert_allclose(log_weights, log_p, rtol=1e-12)
+
+
+def impossible_model():
+    """Every sample has the weight zero."""
+    return latent_variable_model(
+        log_joint=lambda theta, x, z: jnp.where(x > 0.0, theta * z, -jnp.inf),
+        sample_posterior=lambda key, phi, x: phi + jax.random.normal(key, dtype=phi.dtype),
+        log_posterior=lambda phi, x, z: densities.gaussian_log_prob(phi, jnp.zeros_like(phi), z),
+        reparameterised=True,
+    )
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"gdreg"}))
+def test_all_weights_zero_is_minus_infinity_with_direction_zero(name):
+    params = Params(jnp.array(0.5), jnp.array(0.1))
+    run = partial(ALL[name], model=impossible_model(), num_samples=3)
+    value, gradient = jax.jit(
+        jax.value_and_grad(lambda p: run(jax.random.key(0), p, jnp.array(-1.0))[0])
+    )(params)
+    assert value == -jnp.inf
+    assert_trees_close(gradient, jax.tree.map(jnp.zeros_like, gradient), 0.0)
+
+
+@pytest.mark.parametrize("reparameterised", [False, (True, False), {"a": True, "b": False}])
+@pytest.mark.parametrize("name", sorted(ALL.keys() - SCORE_FUNCTION))
+def test_samples_that_are_not_reparameterised_are_refused(name, reparameterised):
+    model = latent_variable_model(
+        log_joint=lambda theta, x, z: densities.bernoulli_log_prob(theta, z),
+        sample_posterior=lambda key, phi, x: jax.random.bernoulli(key, jax.nn.sigmoid(phi)),
+        log_posterior=lambda phi, x, z: densities.bernoulli_log_prob(phi, z),
+        reparameterised=reparameterised,
+    )
+    params = Params(jnp.zeros(2), jnp.zeros(2))
+    with pytest.raises(ValueError, match=rf"{name} .*score-function.*vimco_arithmetic"):
+        ALL[name](jax.random.key(0), params, None, model=model, num_samples=3)
+
+
+def test_no_samples_are_refused(setting, name):
+    model, params, x = setting
+    with pytest.raises(ValueError, match="num_samples must be at least"):
+        ALL[name](jax.random.key(0), params, x, model=model, num_samples=0)
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_a_baseline_of_the_others_needs_others(setting, name):
+    model, params, x = setting
+    with pytest.raises(ValueError, match=f"{name}.*at least 2"):
+        ALL[name](jax.random.key(0), params, x, model=model, num_samples=1)
+
+
+@pytest.mark.parametrize("name", ["miwae", "piwae"])
+def test_no_outer_bounds_are_refused(setting, name):
+    model, params, x = setting
+    with pytest.raises(ValueError, match="num_outer"):
+        getattr(estimators, name)(
+            jax.random.key(0), params, x, model=model, num_samples=2, num_outer=0
+        )
+
+
+def test_gdreg_names_the_function_it_misses(setting):
+    model, params, x = setting
+    lacking = model._replace(generative=model.generative._replace(prior_to_noise=None))
+    with pytest.raises(ValueError, match=r"gdreg needs .*prior_to_noise"):
+        estimators.gdreg(jax.random.key(0), params, x, model=lacking, num_samples=2)
+
+
+@pytest.mark.parametrize("reparameterised", [1, None, "yes", (), (True, 0)])
+def test_a_model_says_whether_it_is_reparameterised_in_bools(reparameterised):
+    formula = lambda *args: jnp.zeros(())
+    with pytest.raises(TypeError, match="reparameterised"):
+        latent_variable_model(
+            log_joint=formula,
+            sample_posterior=formula,
+            log_posterior=formula,
+            reparameterised=reparameterised,
+        )
