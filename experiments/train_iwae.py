@@ -2,8 +2,9 @@
 
 Claim: more samples in the bound give a better density model (Burda et al. 2016, table 1).
 
-    python -m experiments.train_iwae                                       (digits, ...)
-    python -m experiments.train_iwae --dataset mnist --num-samples 5       (...)
+    python -m experiments.train_iwae                      (digits: 22.2 nats in 1 minute)
+    python -m experiments.train_iwae --dataset mnist --num-samples 5
+                                     (88.96 nats in 12 minutes; K = 1: 90.30 in 9 minutes)
 """
 
 import dataclasses
@@ -31,8 +32,10 @@ from iwae_jax import (
 )
 from iwae_jax.types import Array
 
-OBJECTIVES = {"pathwise": estimators.pathwise}
-
+OBJECTIVES = (
+    "pathwise", "sticking_the_landing", "dreg", "gdreg", "score_function", "leave_one_out",
+    "vimco_arithmetic", "vimco_geometric",
+)  # fmt: skip
 EVALUATION_BATCH = 50
 
 
@@ -44,7 +47,7 @@ class Options(run.Options):
         "digits", "mnist", "fashion_mnist", "kmnist", "omniglot", "binarized_mnist"
     ] = "digits"
     """data set; digits needs no network"""
-    objective: Literal["pathwise"] = "pathwise"
+    objective: Literal[OBJECTIVES] = "pathwise"  # type: ignore[valid-type]
     """gradient estimator of the bound"""
     num_samples: int = 5
     """K, samples of the bound that is trained"""
@@ -160,7 +163,7 @@ def train(
 
         result = training.fit(
             jax.random.key(options.seed), params, images[:split], model=model,
-            estimator=OBJECTIVES[options.objective], num_samples=options.num_samples,
+            estimator=getattr(estimators, options.objective), num_samples=options.num_samples,
             optimizer=optimizer, batch_size=batch_size, num_epochs=epochs, max_pairs=max_pairs,
             validation_images=images[split:] if held_out else None,
             checkpoint_dir=this_run.folder / "checkpoints", on_progress=on_progress,
@@ -195,7 +198,7 @@ def main(options: Options) -> run.Summary:
     """Trains an importance-weighted autoencoder and measures its log-likelihood."""
     images = data.load(options.dataset, "train", data_dir=options.data_dir).images
     test = data.load(options.dataset, "test", data_dir=options.data_dir).images
-    epochs = plan(options, len(images)).epochs
+    plan(options, len(images))
     if options.evaluation_images is not None:
         num_images = min(options.evaluation_images, len(test))
         test = test[np.linspace(0, len(test) - 1, num_images).astype(int)]
@@ -203,7 +206,7 @@ def main(options: Options) -> run.Summary:
     this_run = run.start(options, name="train_iwae", case=options.dataset)
     summary = this_run.finished()
     if summary is None:
-        summary = work(options, model, params, images, test, epochs, this_run)
+        summary = work(options, model, params, images, test, this_run)
     report(options, summary, this_run.folder)
     return summary
 
@@ -215,15 +218,7 @@ def published_nll(options: Options) -> float | None:
     return IWAE_NLL.get((options.dataset, options.layers, options.num_samples))
 
 
-def work(
-    options: Options,
-    model: LatentVariableModel,
-    params: Params,
-    images: np.ndarray,
-    test: np.ndarray,
-    epochs: int,
-    this_run: run.Run,
-) -> run.Summary:
+def work(options: Options, model, params, images, test, this_run: run.Run) -> run.Summary:
     """Trains, evaluates, draws, and writes the summary."""
     result, times = train(options, model, params, images, this_run)
     key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
@@ -239,7 +234,9 @@ def work(
     independent = jax.vmap(densities.bernoulli_log_prob, (None, 0))(
         jax.scipy.special.logit(pixel_mean), xs
     )
-    title = f"{options.dataset}, K = {options.num_samples}, {options.layers} stochastic layer(s)"
+    title = (
+        f"{options.dataset}, {options.objective}, K = {options.num_samples}, L = {options.layers}"
+    )
     key = keys.tagged(jax.random.key(options.seed), keys.ILLUSTRATION)
     iwae_pictures.draw_all(key, model, result, test, xs, title, this_run.folder)
 
@@ -253,7 +250,7 @@ def work(
             "objective": options.objective,
             "num_samples": options.num_samples,
             "layers": options.layers,
-            "epochs": epochs,
+            "epochs": plan(options, len(images)).epochs,
             "test_nll": nll,
             "test_nll_se": nll_se,
             "test_elbo": elbo,
