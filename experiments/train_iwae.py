@@ -274,9 +274,10 @@ def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None
     """Prints the closing table, the published number beside ours."""
     number = lambda name: "" if summary[name] is None else f"{summary[name]:.2f}"
     budget = f"{summary['epochs']} passes"
+    source = "" if summary["published_nll"] is None else "3280 passes, Burda et al. (2016)"
     rows = [
         ["test NLL (nats)", number("test_nll"), number("test_nll_se"), budget],
-        ["  published", number("published_nll") or "none", "", "3280 passes, Burda et al. (2016)"],
+        ["  published", number("published_nll") or "none", "", source],
         ["  independent pixels", number("independent_pixels_nll"),
          number("independent_pixels_nll_se"), "what a model of the mean image has"],
         ["test ELBO (nats)", number("test_elbo"), number("test_elbo_se"), ""],

@@ -106,8 +106,7 @@ def log_likelihood(
 
     References:
       Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, section 5,
-      arXiv:1509.00519. The standard error: Owen (2013), Monte Carlo theory, methods and examples,
-      section 9.2.
+      arXiv:1509.00519. The standard error: Owen (2013), Monte Carlo theory, methods and examples.
     """
     if num_samples < 2 or chunk_size < 1:
         raise ValueError(

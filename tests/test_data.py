@@ -34,11 +34,6 @@ RAW_FOLDER = os.environ.get(RAW)
 REPOSITORY = pathlib.Path(data.__file__).parents[2]
 
 
-def needs_real_files(test):
-    reason = f"needs the real files: set {RAW} to the folder that holds them"
-    return pytest.mark.raw_data(pytest.mark.skipif(not RAW_FOLDER, reason=reason)(test))
-
-
 @pytest.fixture(autouse=True)
 def _no_raw_folder(monkeypatch):
     monkeypatch.delenv(RAW, raising=False)
@@ -219,7 +214,7 @@ def test_reduction_is_the_rounded_share_of_ink():
     np.testing.assert_array_equal(_formats.reduce_drawings(ink), expected)
 
 
-@needs_real_files
+@pytest.mark.raw_data
 @pytest.mark.parametrize(
     ("name", "split", "count", "mean", "num_classes"),
     [
@@ -247,7 +242,7 @@ def test_real_counts_and_mean_pixels(monkeypatch, name, split, count, mean, num_
         assert labels is None
 
 
-@needs_real_files
+@pytest.mark.raw_data
 @pytest.mark.parametrize(
     ("split", "part", "num_classes"), [("train", "background", 964), ("test", "evaluation", 659)]
 )
@@ -269,7 +264,7 @@ def test_real_omniglot_is_the_reduction_of_the_drawings(monkeypatch, split, part
     assert_equal(again, data.Dataset(dataset.images[-1500:], classes[-1500:] - first_class))
 
 
-@needs_real_files
+@pytest.mark.raw_data
 @pytest.mark.parametrize(
     ("name", "split"),
     [("mnist", "train"), ("mnist", "test"), ("kmnist", "test"), ("binarized_mnist", "validation")],

@@ -48,7 +48,7 @@ def jackknife(log_weights: Array, *, order: int) -> Array:
 
     References:
       Nowozin (2018), Debiasing Evidence Approximations: On Importance-weighted Autoencoders and
-      Jackknife Variational Inference, section 4, https://openreview.net/forum?id=HyZoi-WRb.
+      Jackknife Variational Inference, https://openreview.net/forum?id=HyZoi-WRb.
       Sharot (1976), The Generalized Jackknife: Finite Samples and Subsample Sizes.
     """
     chex.assert_rank(log_weights, 1)
@@ -127,7 +127,7 @@ def sumo(log_weights: Array, *, num_terms: Array | int, max_terms: int) -> Array
 
     References:
       Luo et al. (2020), SUMO: Unbiased Estimation of Log Marginal Probability for Latent Variable
-      Models, section 3, arXiv:2004.00353.
+      Models, arXiv:2004.00353.
     """
     chex.assert_rank(log_weights, 1)
     size, first = log_weights.size, log_weights.size - max_terms
@@ -186,7 +186,7 @@ def sumo_num_terms(key: Key, *, max_terms: int) -> Array:
 
     References:
       Luo et al. (2020), SUMO: Unbiased Estimation of Log Marginal Probability for Latent Variable
-      Models, section 3, arXiv:2004.00353.
+      Models, arXiv:2004.00353.
     """
     if max_terms < 1:
         raise ValueError(f"max_terms must be positive; got {max_terms}.")

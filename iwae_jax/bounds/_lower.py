@@ -100,8 +100,8 @@ def vr_iwae(log_weights: Array, alpha: Array | float) -> Array:
 
     References:
       Daudel, Benton, Shi and Doucet (2023), Alpha-divergence Variational Inference Meets
-      Importance Weighted Auto-Encoders, section 3, arXiv:2210.06226.
-      Li and Turner (2016), Renyi Divergence Variational Inference, section 4, arXiv:1602.02311.
+      Importance Weighted Auto-Encoders, arXiv:2210.06226.
+      Li and Turner (2016), Renyi Divergence Variational Inference, arXiv:1602.02311.
     """
     chex.assert_rank(log_weights, 1)
     if not isinstance(alpha, jax.core.Tracer) and float(alpha) == 1.0:
@@ -140,7 +140,7 @@ def ciwae(log_weights: Array, beta: Array | float) -> Array:
       '0.8605'
 
     References:
-      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better, section 5,
+      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better,
       arXiv:1802.04537.
     """
     chex.assert_rank(log_weights, 1)
@@ -176,7 +176,7 @@ def miwae(log_weights: Array) -> Array:
       '0.5493'
 
     References:
-      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better, section 5,
+      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better,
       arXiv:1802.04537.
     """
     chex.assert_rank(log_weights, 2)

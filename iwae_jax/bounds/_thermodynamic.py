@@ -40,7 +40,7 @@ def tvo_lower(log_weights: Array, *, partition: Array) -> Array:
       '0.8087'
 
     References:
-      Masrani, Le and Wood (2019), The Thermodynamic Variational Objective, section 3,
+      Masrani, Le and Wood (2019), The Thermodynamic Variational Objective,
       arXiv:1907.00031.
     """
     return _riemann_sum(log_weights, partition, slice(None, -1), jnp.any)
@@ -74,7 +74,7 @@ def tvo_upper(log_weights: Array, *, partition: Array) -> Array:
       '1.0166'
 
     References:
-      Masrani, Le and Wood (2019), The Thermodynamic Variational Objective, section 3,
+      Masrani, Le and Wood (2019), The Thermodynamic Variational Objective,
       arXiv:1907.00031.
     """
     return _riemann_sum(log_weights, partition, slice(1, None), jnp.all)

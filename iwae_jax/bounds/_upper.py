@@ -41,7 +41,7 @@ def cubo(log_weights: Array, *, order: Array | float) -> Array:
 
     References:
       Dieng, Tran, Ranganath, Paisley and Blei (2017), Variational Inference via chi Upper Bound
-      Minimization, section 2, arXiv:1611.00328.
+      Minimization, arXiv:1611.00328.
     """
     chex.assert_rank(log_weights, 1)
     if not isinstance(order, jax.core.Tracer) and float(order) < 1.0:
@@ -74,7 +74,7 @@ def eubo(log_weights: Array) -> Array:
       '1.1090'
 
     References:
-      Ji and Shen (2019), Stochastic Variational Inference via Upper Bound, section 3,
+      Ji and Shen (2019), Stochastic Variational Inference via Upper Bound,
       arXiv:1912.00650.
     """
     chex.assert_rank(log_weights, 1)

@@ -67,7 +67,7 @@ def gdreg(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Bauer and Mnih (2021), Generalized Doubly Reparameterized Gradient Estimators, section 4,
+      Bauer and Mnih (2021), Generalized Doubly Reparameterized Gradient Estimators,
       arXiv:2101.11046.
     """
     require_reparameterised(model, "gdreg")

@@ -59,7 +59,7 @@ def vr_iwae(
 
     References:
       Daudel et al. (2023), Alpha-divergence Variational Inference Meets Importance Weighted
-      Auto-Encoders, section 3, arXiv:2210.06226.
+      Auto-Encoders, arXiv:2210.06226.
     """
     require_reparameterised(model, "vr_iwae")
     log_weights = weights.log_weights(
@@ -122,7 +122,7 @@ def vr_iwae_dreg(
 
     References:
       Daudel et al. (2023), Alpha-divergence Variational Inference Meets Importance Weighted
-      Auto-Encoders, section 3, arXiv:2210.06226.
+      Auto-Encoders, arXiv:2210.06226.
     """
     require_reparameterised(model, "vr_iwae_dreg")
     log_weights, surrogate = doubly_reparameterised(

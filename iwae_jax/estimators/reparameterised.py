@@ -58,7 +58,7 @@ def pathwise(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, eq. 13,
+      Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, section 3,
       arXiv:1509.00519. The ratios: Rainforth et al. (2018), Tighter Variational Bounds are Not
       Necessarily Better, theorem 1, arXiv:1802.04537.
     """
@@ -115,9 +115,9 @@ def sticking_the_landing(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Roeder, Wu and Duvenaud (2017), Sticking the Landing, section 3, arXiv:1703.09194.
+      Roeder, Wu and Duvenaud (2017), Sticking the Landing, arXiv:1703.09194.
       The bias for K > 1: Tucker et al. (2019), Doubly Reparameterized Gradient Estimators for
-      Monte Carlo Objectives, section 3, arXiv:1810.04152.
+      Monte Carlo Objectives, arXiv:1810.04152.
     """
     require_reparameterised(model, "sticking_the_landing")
     log_weights = take_samples(path_log_weight, key, params, x, model, num_samples, over_samples)
@@ -173,7 +173,7 @@ def dreg(
 
     References:
       Tucker et al. (2019), Doubly Reparameterized Gradient Estimators for Monte Carlo
-      Objectives, eq. 8, arXiv:1810.04152.
+      Objectives, arXiv:1810.04152.
     """
     require_reparameterised(model, "dreg")
     log_weights, surrogate = doubly_reparameterised(

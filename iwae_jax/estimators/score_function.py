@@ -61,7 +61,7 @@ def score_function(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Mnih and Rezende (2016), Variational Inference for Monte Carlo Objectives, eq. 4,
+      Mnih and Rezende (2016), Variational Inference for Monte Carlo Objectives,
       arXiv:1602.06725.
     """
     terms = take_terms(key, params, x, model, num_samples, over_samples)
@@ -114,7 +114,7 @@ def leave_one_out(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Kool, van Hoof and Welling (2019), Buy 4 REINFORCE Samples, Get a Baseline for Free!, eq. 8.
+      Kool, van Hoof and Welling (2019), Buy 4 REINFORCE Samples, Get a Baseline for Free!
     """
     require_others(num_samples, "leave_one_out")
     terms = take_terms(key, params, x, model, num_samples, over_samples)
@@ -177,7 +177,7 @@ def nvil(
 
     References:
       Mnih and Gregor (2014), Neural Variational Inference and Learning in Belief Networks,
-      section 2.3, arXiv:1402.0030.
+      arXiv:1402.0030.
     """
     terms = take_terms(key, params, x, model, num_samples, over_samples)
     learnt = baseline(params.control, x)

@@ -57,7 +57,7 @@ def ciwae(
 
     References:
       Rainforth et al. (2018), Tighter Variational Bounds are Not
-      Necessarily Better, section 5, arXiv:1802.04537.
+      Necessarily Better, arXiv:1802.04537.
     """
     require_reparameterised(model, "ciwae")
     log_weights = weights.log_weights(
@@ -115,7 +115,7 @@ def miwae(
 
     References:
       Rainforth et al. (2018), Tighter Variational Bounds are Not
-      Necessarily Better, section 5, arXiv:1802.04537.
+      Necessarily Better, arXiv:1802.04537.
     """
     require_reparameterised(model, "miwae")
     log_weights = _outer_log_weights(key, params, x, model, num_samples, num_outer, over_samples)
@@ -172,7 +172,7 @@ def piwae(
 
     References:
       Rainforth et al. (2018), Tighter Variational Bounds are Not
-      Necessarily Better, section 5, arXiv:1802.04537.
+      Necessarily Better, arXiv:1802.04537.
     """
     require_reparameterised(model, "piwae")
     take = lambda params: _outer_log_weights(

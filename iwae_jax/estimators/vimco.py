@@ -59,7 +59,7 @@ def vimco_arithmetic(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Mnih and Rezende (2016), Variational Inference for Monte Carlo Objectives, section 2.6.1,
+      Mnih and Rezende (2016), Variational Inference for Monte Carlo Objectives,
       arXiv:1602.06725.
     """
     require_others(num_samples, "vimco_arithmetic")
@@ -116,7 +116,7 @@ def vimco_geometric(
       >>> direction = jax.grad(objective)(params)
 
     References:
-      Mnih and Rezende (2016), Variational Inference for Monte Carlo Objectives, eq. 8-10,
+      Mnih and Rezende (2016), Variational Inference for Monte Carlo Objectives,
       arXiv:1602.06725.
     """
     require_others(num_samples, "vimco_geometric")

@@ -76,7 +76,7 @@ def iwae(law: WeightLaw, *, num_samples: int | Array) -> Array:
       Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, eq. 8,
       arXiv:1509.00519.
       Merhav and Sason (2020), An Integral Representation of the Logarithmic Function with
-      Applications in Information Theory, section 2, arXiv:1912.05812.
+      Applications in Information Theory, arXiv:1912.05812.
     """
     return vr_iwae(law, alpha=0.0, num_samples=num_samples)
 
@@ -111,7 +111,7 @@ def vr_iwae(law: WeightLaw, *, alpha: Array | float, num_samples: int | Array) -
 
     References:
       Daudel, Benton, Shi and Doucet (2023), Alpha-divergence Variational Inference Meets
-      Importance Weighted Auto-Encoders, section 3, arXiv:2210.06226.
+      Importance Weighted Auto-Encoders, arXiv:2210.06226.
     """
     if not isinstance(alpha, jax.core.Tracer) and float(alpha) == 1.0:
         raise ValueError("alpha = 1 is the limit where K does not matter: use exact.elbo(law).")

@@ -109,7 +109,7 @@ def finite_expectation(
       0.2960954
 
     References:
-      Mohamed et al. (2020), Monte Carlo Gradient Estimation in Machine Learning, section 3,
+      Mohamed et al. (2020), Monte Carlo Gradient Estimation in Machine Learning,
       arXiv:1906.10652.
     """
     precision.require_float64(params)
@@ -171,7 +171,7 @@ def gaussian_expectation(
       -0.500000
 
     References:
-      Mohamed et al. (2020), Monte Carlo Gradient Estimation in Machine Learning, section 5,
+      Mohamed et al. (2020), Monte Carlo Gradient Estimation in Machine Learning,
       arXiv:1906.10652.
     """
     precision.require_float64(params)

@@ -35,7 +35,7 @@ def gaussian_toy_log_likelihood(theta: PyTree, x: Array) -> Array:
       -3.031
 
     References:
-      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better, section 4,
+      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better,
       arXiv:1802.04537.
     """
     precision.require_float64(theta)
@@ -78,7 +78,7 @@ def gaussian_toy_law(params: Params, x: Array, *, num_nodes: int = 128) -> Weigh
       True
 
     References:
-      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better, section 4,
+      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better,
       arXiv:1802.04537.
     """
     precision.require_float64(params)

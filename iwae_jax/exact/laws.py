@@ -170,7 +170,7 @@ def lognormal_law(mean: Array | float, scale: Array | float, *, num_nodes: int =
 
     References:
       Daudel, Benton, Shi and Doucet (2023), Alpha-divergence Variational Inference Meets
-      Importance Weighted Auto-Encoders, section 4, arXiv:2210.06226.
+      Importance Weighted Auto-Encoders, arXiv:2210.06226.
     """
     mean, scale = 1.0 * mean, 1.0 * scale
     precision.require_float64((mean, scale))

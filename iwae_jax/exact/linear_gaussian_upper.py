@@ -42,7 +42,7 @@ def linear_gaussian_cubo(params: Params, x: Array, *, order: float) -> Array:
 
     References:
       Dieng, Tran, Ranganath, Paisley and Blei (2017), Variational Inference via Chi Upper Bound
-      Minimization, section 2, arXiv:1611.00328.
+      Minimization, arXiv:1611.00328.
     """
     if order < 1:
         raise ValueError(f"an upper bound needs order >= 1, not {order}.")
@@ -87,7 +87,7 @@ def linear_gaussian_eubo(params: Params, x: Array) -> Array:
       True
 
     References:
-      Ji and Shen (2019), Stochastic Variational Inference via Upper Bound, section 2,
+      Ji and Shen (2019), Stochastic Variational Inference via Upper Bound,
       arXiv:1912.00650.
     """
     log_p, offset, posterior_precision, precision_q = _gaussians(params, x)

@@ -62,7 +62,7 @@ def cubo(law: WeightLaw, *, order: Array | float) -> Array:
 
     References:
       Dieng, Tran, Ranganath, Paisley and Blei (2017), Variational Inference via Chi Upper Bound
-      Minimization, section 2, arXiv:1611.00328.
+      Minimization, arXiv:1611.00328.
     """
     if not isinstance(order, jax.core.Tracer) and float(order) < 1.0:
         raise ValueError(f"an upper bound needs order >= 1, not {order}: below, use vr_iwae.")
@@ -92,7 +92,7 @@ def eubo(law: WeightLaw) -> Array:
       0.5
 
     References:
-      Ji and Shen (2019), Stochastic Variational Inference via Upper Bound, section 2,
+      Ji and Shen (2019), Stochastic Variational Inference via Upper Bound,
       arXiv:1912.00650.
     """
     terms, impossible = _log_masses(law, 1.0)

@@ -44,7 +44,7 @@ def gaussian_toy(key: Key, *, size: int) -> tuple[LatentVariableModel, Params]:
       (20, 20)
 
     References:
-      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better, section 4,
+      Rainforth et al. (2018), Tighter Variational Bounds are Not Necessarily Better,
       arXiv:1802.04537.
     """
     if size < 1:
