@@ -36,8 +36,8 @@ def gdreg(
       as above, where `dreg` differentiates the prior's density.
     * phi: unbiased for the gradient of L_K, the same as `dreg`.
 
-    Cost: the encoder once, one forward and two backward passes of K samples, with the prior's
-    noise map and its inverse.
+    Cost: the encoder twice, up to four forward and three backward passes of K samples, of which
+    the compiler merges some, and the prior's noise map with its inverse.
 
     Args:
       key: the example's key, ``[]``.

@@ -143,8 +143,8 @@ def dreg(
     * phi: unbiased for the gradient of L_K; its signal-to-noise ratio grows as sqrt(K), and it is
       zero, without variance, where q is the posterior.
 
-    Cost: the encoder once, one forward and one backward pass of K samples, and log q of each: the
-    weights' own forward pass is merged into it by the compiler.
+    Cost: the encoder once, two forward passes and one backward pass of K samples, and log q of
+    each. The compiler makes one of the two forward passes of `weights.at_once`, not of the others.
 
     Args:
       key: the example's key, ``[]``.
