@@ -23,6 +23,8 @@ VALIDATION = 2**32 - 3
 INITIALISATION = 2**32 - 4
 EVALUATION = 2**32 - 5
 ILLUSTRATION = 2**32 - 6
+DREAM = 2**32 - 7
+RESAMPLING = 2**32 - 8
 
 
 def step(key: Key, index: Array | int) -> Key:

@@ -9,13 +9,24 @@ import jax.numpy as jnp
 from iwae_jax import Params, densities, latent_variable_model
 
 
-def enumerated_bound(params, x, *, model, latents, num_samples, bound):
-    """Expectation of ``bound([K]) -> []`` over all tuples of finitely many latents."""
+def state_log_probs(params, x, model, latents):
+    """log p(x, z) and log q(z | x) of every state, ``[S]`` each."""
     q = model.inference.encode(params.inference, x)
     log_q = jax.vmap(lambda z: model.inference.log_prob(params.inference, q, z))(latents)
     log_joint = jax.vmap(lambda z: model.generative.log_joint(params.generative, x, z))(latents)
+    return log_joint, log_q
+
+
+def tuples_of_states(log_q, num_samples):
+    """Probabilities ``[S^K]`` under q of all tuples of states, and the tuples ``[S^K, K]``."""
     tuples = jnp.array(list(itertools.product(range(len(log_q)), repeat=num_samples)))
-    probs = jnp.exp(jnp.sum(log_q[tuples], axis=1))
+    return jnp.exp(jnp.sum(log_q[tuples], axis=1)), tuples
+
+
+def enumerated_bound(params, x, *, model, latents, num_samples, bound):
+    """Expectation of ``bound([K]) -> []`` over all tuples of finitely many latents."""
+    log_joint, log_q = state_log_probs(params, x, model, latents)
+    probs, tuples = tuples_of_states(log_q, num_samples)
     return probs @ jax.vmap(bound)((log_joint - log_q)[tuples])
 
 

@@ -25,16 +25,22 @@ OPTIONS = {
     "miwae": {"num_outer": 2},
     "piwae": {"num_outer": 2},
     "nvil": {"baseline": lambda control, x: 0.0 * x.sum()},
+    "ovis": {"gamma": 0.5},
+    "ovis_monte_carlo": {"num_draws": 2},
+    "tvo": {"partition": jnp.array([0.0, 0.3, 1.0])},
 }
 ALL = {
     name: partial(getattr(estimators, name), **OPTIONS.get(name, {})) for name in estimators.__all__
 }
 SCORE_FUNCTION = {
-    "score_function", "leave_one_out", "vimco_arithmetic", "vimco_geometric", "nvil",
+    "score_function", "leave_one_out", "vimco_arithmetic", "vimco_geometric", "nvil", "ovis",
+    "ovis_monte_carlo", "tvo", "wake_wake", "wake_sleep",
 }  # fmt: skip
 # One of each way in which an estimator calls for samples; the rest are built on these.
-SHAPES = ("pathwise", "dreg", "gdreg", "piwae", "vimco_geometric")
-OTHERS = {"leave_one_out", "vimco_arithmetic", "vimco_geometric"}
+SHAPES = (
+    "pathwise", "dreg", "gdreg", "piwae", "vimco_geometric", "ovis_monte_carlo", "wake_sleep",
+)  # fmt: skip
+OTHERS = {"leave_one_out", "vimco_arithmetic", "vimco_geometric", "ovis", "tvo"}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +73,7 @@ def test_value_and_log_weights_belong_together(setting, name):
         "ciwae": partial(bounds.ciwae, beta=0.3),
         "miwae": bounds.miwae,
         "piwae": lambda log_weights: bounds.iwae(log_weights.reshape(-1)),
+        "tvo": partial(bounds.tvo_lower, partition=OPTIONS["tvo"]["partition"]),
     }
     assert bound.shape == ()
     assert log_weights.shape == ((2, 4) if name in ("miwae", "piwae") else (4,))
@@ -150,7 +157,7 @@ def impossible_model():
     )
 
 
-@pytest.mark.parametrize("name", sorted(ALL.keys() - {"gdreg"}))
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"gdreg", "wake_sleep"}))
 def test_all_weights_zero_is_minus_infinity_with_direction_zero(name):
     params = Params(jnp.array(0.5), jnp.array(0.1))
     run = partial(ALL[name], model=impossible_model(), num_samples=3)

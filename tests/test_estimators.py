@@ -45,6 +45,7 @@ SCORE_FUNCTION = {
     "vimco_arithmetic": (estimators.vimco_arithmetic, bounds.iwae),
     "vimco_geometric": (estimators.vimco_geometric, bounds.iwae),
     "nvil": (partial(estimators.nvil, **NO_BASELINE), bounds.iwae),
+    "ovis(0)": (partial(estimators.ovis, gamma=0.0), bounds.iwae),
 }
 
 
@@ -163,6 +164,21 @@ def test_finite_latents_have_the_exact_gradient(float64, row, num_samples):
     expected, expected_gradient = jax.jit(jax.value_and_grad(oracle))(params, x)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     assert jnp.all(jnp.abs(expected_gradient.inference) > 0.01)
+    assert_trees_close(gradient._replace(control=()), expected_gradient._replace(control=()), 1e-10)
+
+
+@pytest.mark.parametrize(("num_samples", "num_draws"), [(2, 1), (2, 2), (3, 1)])
+def test_fresh_draws_leave_the_gradient_exact(float64, num_samples, num_draws):
+    model, params, x, latents = three_states()
+    value, gradient = exact.finite_expectation(
+        params, x, estimator=partial(estimators.ovis_monte_carlo, num_draws=num_draws),
+        model=model, num_samples=num_samples, latents=latents, num_draws=num_draws,
+    )  # fmt: skip
+    oracle = partial(
+        enumerated_bound, model=model, latents=latents, num_samples=num_samples, bound=bounds.iwae
+    )
+    expected, expected_gradient = jax.value_and_grad(oracle)(params, x)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
     assert_trees_close(gradient._replace(control=()), expected_gradient._replace(control=()), 1e-10)
 
 

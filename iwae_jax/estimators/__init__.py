@@ -1,11 +1,14 @@
 """Gradient estimators: the value is a bound, and its `jax.grad` is a named direction."""
 
 from iwae_jax.estimators.generalised import gdreg
+from iwae_jax.estimators.ovis import ovis, ovis_monte_carlo
 from iwae_jax.estimators.renyi import vr_iwae, vr_iwae_dreg
 from iwae_jax.estimators.reparameterised import dreg, pathwise, sticking_the_landing
 from iwae_jax.estimators.score_function import leave_one_out, nvil, score_function
 from iwae_jax.estimators.several_bounds import ciwae, miwae, piwae
+from iwae_jax.estimators.thermodynamic import tvo
 from iwae_jax.estimators.vimco import vimco_arithmetic, vimco_geometric
+from iwae_jax.estimators.wake_sleep import wake_sleep, wake_wake, wake_wake_dreg
 
 __all__ = [
     "ciwae",
@@ -14,12 +17,18 @@ __all__ = [
     "leave_one_out",
     "miwae",
     "nvil",
+    "ovis",
+    "ovis_monte_carlo",
     "pathwise",
     "piwae",
     "score_function",
     "sticking_the_landing",
+    "tvo",
     "vimco_arithmetic",
     "vimco_geometric",
     "vr_iwae",
     "vr_iwae_dreg",
+    "wake_sleep",
+    "wake_wake",
+    "wake_wake_dreg",
 ]

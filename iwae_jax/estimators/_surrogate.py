@@ -98,15 +98,23 @@ def take_samples(function, key, params, x, model, num_samples, over_samples) -> 
 
 
 def doubly_reparameterised(
-    key, params, x, alpha, model, num_samples, over_samples
+    key, params, x, shares, model, num_samples, over_samples
 ) -> tuple[Array, Array]:
-    """The log-weights, and what has DReG's gradient for the bound of order `alpha`."""
+    """The log-weights, and what has a gradient that meets theta and z in different shares.
+
+    ``shares(log_weights)`` gives what theta meets, and what that is multiplied by on its way to z.
+    """
     q = model.inference.encode(params.inference, x)
     sample_keys = key_tree.samples(key, num_samples)
     first = over_samples(partial(path_log_weight, model=model), sample_keys, params, x, q)
     log_weights = stop(first)
-    v = normalised((1.0 - alpha) * log_weights)
-    # theta meets v; z meets v times what its cotangent is scaled by.
-    samples = (sample_keys, alpha + (1.0 - alpha) * v)
+    for_theta, scale = shares(log_weights)
+    samples = (sample_keys, scale)
     scaled = over_samples(partial(scaled_path_log_weight, model=model), samples, params, x, q)
-    return log_weights, jnp.sum(v * scaled)
+    return log_weights, jnp.sum(for_theta * scaled)
+
+
+def squared(log_weights: Array) -> tuple[Array, Array]:
+    """DReG's shares: theta meets the normalised weights, z their squares."""
+    w = normalised(log_weights)
+    return w, w

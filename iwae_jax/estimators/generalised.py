@@ -7,6 +7,7 @@ from iwae_jax.estimators._surrogate import (
     doubly_reparameterised,
     normalised,
     require_reparameterised,
+    squared,
     stop,
     take_samples,
     with_gradient_of,
@@ -76,7 +77,7 @@ def gdreg(
             raise ValueError(f"gdreg needs model.generative.{name}, which this model has not.")
     for_inference = params._replace(generative=stop(params.generative))
     log_weights, for_phi = doubly_reparameterised(
-        key, for_inference, x, 0.0, model, num_samples, over_samples
+        key, for_inference, x, squared, model, num_samples, over_samples
     )
     w = normalised(log_weights)
     for_generative = params._replace(inference=stop(params.inference))

@@ -3,6 +3,7 @@
 from iwae_jax import bounds, weights
 from iwae_jax.estimators._surrogate import (
     doubly_reparameterised,
+    normalised,
     require_reparameterised,
     with_gradient_of,
 )
@@ -125,7 +126,12 @@ def vr_iwae_dreg(
       Auto-Encoders, arXiv:2210.06226.
     """
     require_reparameterised(model, "vr_iwae_dreg")
+
+    def shares(log_weights: Array) -> tuple[Array, Array]:
+        v = normalised((1.0 - alpha) * log_weights)
+        return v, alpha + (1.0 - alpha) * v
+
     log_weights, surrogate = doubly_reparameterised(
-        key, params, x, alpha, model, num_samples, over_samples
+        key, params, x, shares, model, num_samples, over_samples
     )
     return with_gradient_of(bounds.vr_iwae(log_weights, alpha), surrogate), log_weights

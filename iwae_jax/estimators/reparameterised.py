@@ -5,6 +5,7 @@ from iwae_jax.estimators._surrogate import (
     doubly_reparameterised,
     path_log_weight,
     require_reparameterised,
+    squared,
     take_samples,
     with_gradient_of,
 )
@@ -177,6 +178,6 @@ def dreg(
     """
     require_reparameterised(model, "dreg")
     log_weights, surrogate = doubly_reparameterised(
-        key, params, x, 0.0, model, num_samples, over_samples
+        key, params, x, squared, model, num_samples, over_samples
     )
     return with_gradient_of(bounds.iwae(log_weights), surrogate), log_weights

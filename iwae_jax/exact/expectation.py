@@ -71,6 +71,7 @@ def finite_expectation(
     model: LatentVariableModel,
     num_samples: int,
     latents: PyTree,
+    num_draws: int = 0,
 ) -> tuple[Array, Params]:
     """Expectation of an estimator's value and gradient, over all S^K tuples of K latents.
 
@@ -83,6 +84,7 @@ def finite_expectation(
         S^K evaluations are made.
       latents: all the states of z, stacked on the first axis ``[S]``; as floats, so that a sample
         drawn with a key that is not in the key tree shows as nan.
+      num_draws: extra draws of each sample; S^(K (1 + num_draws)) evaluations are made then.
 
     Returns:
       Expected bound, ``[]``, and expected gradient, like `params`.
@@ -120,7 +122,7 @@ def finite_expectation(
         return z, model.inference.log_prob(phi, q, z)
 
     probs = jnp.exp(jax.vmap(log_prob)(latents))
-    return _expectation(params, x, estimator, model, num_samples, latents, probs, place)
+    return _expectation(params, x, estimator, model, num_samples, latents, probs, place, num_draws)
 
 
 def gaussian_expectation(
@@ -191,15 +193,20 @@ def _poisoned_unless(known: Array, leaf: Array) -> Array:
 
 
 def _expectation(
-    params, x, estimator, model, num_samples, atoms, probs, place
+    params, x, estimator, model, num_samples, atoms, probs, place, num_draws=0
 ) -> tuple[Array, Params]:
-    """Sums over all tuples of K atoms, each put where the estimator draws its sample.
+    """Sums over all tuples of atoms, each put where the estimator draws one.
 
     The sampler is swapped for one that looks its key up among the keys that the key tree gives to
-    the samples. Any other key gets nan, so that an invented key cannot go unseen.
+    the samples and to their extra draws. Any other key gets nan, so that an invented key cannot go
+    unseen.
     """
     example_key = jax.random.key(_EXAMPLE_KEY)
-    known = jax.random.key_data(keys.samples(example_key, num_samples))
+    known_keys = [keys.samples(example_key, num_samples)]
+    for draw in range(num_draws):
+        of_draw = jax.vmap(keys.extra, (None, 0, None))
+        known_keys.append(of_draw(example_key, jnp.arange(num_samples), draw))
+    known = jax.random.key_data(jnp.concatenate(known_keys))
 
     def value_and_gradient(choice: Array) -> tuple[Array, Params]:
         def sample_and_log_prob(key: Key, phi: PyTree, q: PyTree) -> tuple[PyTree, Array]:
@@ -217,8 +224,8 @@ def _expectation(
         return jax.value_and_grad(value)(params)
 
     num_atoms = probs.shape[0]
-    digits = num_atoms ** np.arange(num_samples)
-    choices = jnp.array(np.arange(num_atoms**num_samples)[:, None] // digits % num_atoms)
+    digits = num_atoms ** np.arange(len(known))
+    choices = jnp.array(np.arange(num_atoms ** len(known))[:, None] // digits % num_atoms)
 
     def weighted(choice: Array) -> tuple[Array, Params]:
         weight = jnp.prod(probs[choice])
