@@ -97,8 +97,8 @@ class BernoulliMLP(nnx.Module):
     """Tanh layers, then the logits of independent Bernoulli variables.
 
     Args:
-      in_size: dimension of the latent.
-      hidden_sizes: widths of the tanh layers, one or more.
+      in_size: number of inputs; an input of any shape is read as a vector.
+      hidden_sizes: widths of the tanh layers; with none the logits are linear.
       event_shape: shape of the logits.
       mean: ``event_shape``, the variables' mean over the training set, or None. It is clipped to
         [0.001, 0.999], and its logit is the initial bias of the output.
@@ -128,11 +128,11 @@ class BernoulliMLP(nnx.Module):
     ):
         self.event_shape = tuple(event_shape)
         self.layers = _TanhLayers(in_size, hidden_sizes, rngs=rngs)
-        self.logits = _linear(hidden_sizes[-1], math.prod(self.event_shape), rngs)
+        self.logits = _linear((in_size, *hidden_sizes)[-1], math.prod(self.event_shape), rngs)
         if mean is not None and self.logits.bias is not None:
             bias = jax.scipy.special.logit(jnp.clip(jnp.asarray(mean), 0.001, 0.999))
             self.logits.bias[...] = bias.reshape(-1).astype(self.logits.bias.dtype)
 
     def __call__(self, z: Array) -> Array:
         """Returns the logits, of shape ``event_shape``."""
-        return self.logits(self.layers(z)).reshape(self.event_shape)
+        return self.logits(self.layers(z.reshape(-1))).reshape(self.event_shape)

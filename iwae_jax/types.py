@@ -1,9 +1,10 @@
 """The shapes of things: parameters, models, estimators."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
+from jax.typing import DTypeLike
 
 Array = jax.Array
 Key = jax.Array
@@ -82,6 +83,14 @@ class OverSamples(Protocol):
 
     def __call__(self, function: Callable[..., PyTree], samples: PyTree, *shared: PyTree) -> PyTree:
         """Returns ``function(samples[k], *shared)`` stacked over ``k``."""
+        ...
+
+
+class Noise(Protocol):
+    """Where uniform noise comes from."""
+
+    def __call__(self, key: Key, shape: Sequence[int], dtype: DTypeLike, /) -> Array:
+        """Returns noise between 0 and 1, of that shape and dtype."""
         ...
 
 

@@ -84,3 +84,83 @@ def scalar_gaussian():
     )
     phi = {"mean": jnp.array(0.9), "log_scale": jnp.array(math.log(0.8))}
     return model._replace(generative=generative), Params(jnp.array(0.3), phi), jnp.array(1.0)
+
+
+def with_encoder(model, encode):
+    """A formula's model whose encoder returns a distribution, and whose sampler reads it."""
+    samplers = {
+        densities.BernoulliLatents: densities.bernoulli_sample_and_log_prob,
+        densities.CategoricalLatents: densities.categorical_sample_and_log_prob,
+        densities.GaussianLatents: densities.gaussian_sample_and_log_prob,
+    }
+    log_probs = {
+        densities.BernoulliLatents: densities.bernoulli_log_prob,
+        densities.CategoricalLatents: densities.categorical_log_prob,
+        densities.GaussianLatents: densities.gaussian_log_prob,
+    }
+    inference = model.inference._replace(
+        encode=encode,
+        sample_and_log_prob=lambda key, phi, q: samplers[type(q)](key, q),
+        log_prob=lambda phi, q, z: log_probs[type(q)](*q, z),
+    )
+    return model._replace(inference=inference)
+
+
+def _generative(log_joint):
+    nothing = lambda *args: None
+    return latent_variable_model(
+        log_joint=log_joint,
+        sample_posterior=nothing,
+        log_posterior=nothing,
+        reparameterised=False,
+    )
+
+
+def bernoulli_latents(size):
+    """Binary latents that act on the datum together, and all their states."""
+
+    def log_joint(theta, x, z):
+        mean = theta["mean"][:size] @ z + theta["mean"][2] * jnp.prod(z) ** 2
+        return densities.bernoulli_log_prob(theta["prior"][:size], z) + densities.gaussian_log_prob(
+            mean, 0.0, x
+        )
+
+    model = with_encoder(_generative(log_joint), lambda phi, x: densities.BernoulliLatents(phi * x))
+    theta = {"prior": jnp.array([0.3, -0.6]), "mean": jnp.array([1.1, -0.7, 0.9])}
+    params = Params(theta, jnp.array([-0.5, 0.4])[:size])
+    states = jnp.array(list(itertools.product([0.0, 1.0], repeat=size)))
+    return model, params, jnp.array(1.5), states
+
+
+def categorical_latent(num_states):
+    """One categorical latent, whose square acts on the datum, and all its states."""
+
+    def log_joint(theta, x, z):
+        prior = jax.nn.log_softmax(theta["prior"][:num_states])
+        mean = jnp.sum(z**2 @ theta["mean"][:num_states])
+        return jnp.sum(z @ prior) + densities.gaussian_log_prob(mean, 0.0, x)
+
+    model = with_encoder(
+        _generative(log_joint), lambda phi, x: densities.CategoricalLatents(x * phi[None])
+    )
+    theta = {"prior": jnp.array([0.5, -0.2, 0.1]), "mean": jnp.array([0.0, 2.0, -1.0])}
+    params = Params(theta, jnp.array([0.3, -0.9, 0.6])[:num_states])
+    return model, params, jnp.array(1.2), jnp.eye(num_states)[:, None]
+
+
+def gaussian_latents(size):
+    """Gaussian latents with a cubic mean of the datum: nothing about it is symmetric."""
+
+    def log_joint(theta, x, z):
+        mean = theta["slope"] * jnp.sum(z) + 0.2 * jnp.prod(z) + 0.1 * z[0] ** 2
+        prior = densities.gaussian_log_prob(theta["prior"], 0.2, z)
+        return prior + densities.gaussian_log_prob(mean, 0.0, x)
+
+    model = with_encoder(
+        _generative(log_joint),
+        lambda phi, x: densities.GaussianLatents(phi["mean"] * x, phi["log_scale"]),
+    )
+    model = model._replace(inference=model.inference._replace(reparameterised=True))
+    phi = {"mean": jnp.array([0.4, -0.7])[:size], "log_scale": jnp.array([-0.3, 0.1])[:size]}
+    params = Params({"slope": jnp.array(0.8), "prior": jnp.array(0.3)}, phi)
+    return model, params, jnp.array(1.3)

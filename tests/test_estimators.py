@@ -1,5 +1,6 @@
 """Every estimator against the exact gradient of its bound, through its own code."""
 
+import itertools
 from functools import partial
 
 import jax
@@ -164,6 +165,24 @@ def test_finite_latents_have_the_exact_gradient(float64, row, num_samples):
     expected, expected_gradient = jax.jit(jax.value_and_grad(oracle))(params, x)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     assert jnp.all(jnp.abs(expected_gradient.inference) > 0.01)
+    assert_trees_close(gradient._replace(control=()), expected_gradient._replace(control=()), 1e-10)
+
+
+@table(SCORE_FUNCTION)
+def test_a_belief_network_has_the_exact_gradient(float64, row):
+    estimator, bound = row
+    model, params = models.sigmoid_belief_network(
+        jax.random.key(3), event_shape=(3,), latent_size=2
+    )
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) + 0.2, params)
+    params = params._replace(control=jnp.array(-1.7))
+    states = jnp.array(list(itertools.product([0.0, 1.0], repeat=2)))
+    options = {"model": model, "num_samples": 2, "latents": states}
+    run = jax.jit(partial(exact.finite_expectation, estimator=estimator, **options))
+    oracle = jax.jit(jax.value_and_grad(partial(enumerated_bound, bound=bound, **options)))
+    x = jnp.array([1.0, 0.0, 1.0])
+    (value, gradient), (expected, expected_gradient) = run(params, x), oracle(params, x)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
     assert_trees_close(gradient._replace(control=()), expected_gradient._replace(control=()), 1e-10)
 
 

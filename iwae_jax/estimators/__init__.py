@@ -1,7 +1,11 @@
 """Gradient estimators: the value is a bound, and its `jax.grad` is a named direction."""
 
+from iwae_jax.estimators.disarm import disarm, disarm_iwae
 from iwae_jax.estimators.generalised import gdreg
+from iwae_jax.estimators.measure_valued import measure_valued
 from iwae_jax.estimators.ovis import ovis, ovis_monte_carlo
+from iwae_jax.estimators.relax import rebar, relax
+from iwae_jax.estimators.relaxed import gumbel_softmax, straight_through
 from iwae_jax.estimators.renyi import vr_iwae, vr_iwae_dreg
 from iwae_jax.estimators.reparameterised import dreg, pathwise, sticking_the_landing
 from iwae_jax.estimators.score_function import leave_one_out, nvil, score_function
@@ -12,17 +16,24 @@ from iwae_jax.estimators.wake_sleep import wake_sleep, wake_wake, wake_wake_dreg
 
 __all__ = [
     "ciwae",
+    "disarm",
+    "disarm_iwae",
     "dreg",
     "gdreg",
+    "gumbel_softmax",
     "leave_one_out",
+    "measure_valued",
     "miwae",
     "nvil",
     "ovis",
     "ovis_monte_carlo",
     "pathwise",
     "piwae",
+    "rebar",
+    "relax",
     "score_function",
     "sticking_the_landing",
+    "straight_through",
     "tvo",
     "vimco_arithmetic",
     "vimco_geometric",

@@ -15,6 +15,7 @@ from iwae_jax.exact.linear_gaussian import (
     linear_gaussian_posterior,
 )
 from iwae_jax.exact.linear_gaussian_upper import linear_gaussian_cubo, linear_gaussian_eubo
+from iwae_jax.exact.uniform import gauss_legendre, tanh_sinh, uniform_expectation
 from iwae_jax.exact.upper_bounds import cubo, eubo, log_evidence
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "finite_expectation",
     "finite_law",
     "gauss_hermite",
+    "gauss_legendre",
     "gaussian_expectation",
     "gaussian_toy_law",
     "gaussian_toy_log_likelihood",
@@ -37,6 +39,8 @@ __all__ = [
     "log_evidence",
     "lognormal_law",
     "quadrature_law",
+    "tanh_sinh",
     "trapezoid",
+    "uniform_expectation",
     "vr_iwae",
 ]
