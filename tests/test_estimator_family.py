@@ -28,6 +28,8 @@ OPTIONS = {
     "ovis": {"gamma": 0.5},
     "ovis_monte_carlo": {"num_draws": 2},
     "tvo": {"partition": jnp.array([0.0, 0.3, 1.0])},
+    "resampled_systematic": {"num_resampled": 2},
+    "resampled_top": {"num_top": 1},
     "gumbel_softmax": {"temperature": 0.7},
     "relax": {"control_variate": lambda control, x, z: control["scale"] * jax.nn.sigmoid(z).sum()},
 }
@@ -43,6 +45,7 @@ OF_KNOWN_LATENTS = BERNOULLI | {"measure_valued"}
 # One of each way in which an estimator calls for samples; the rest are built on these.
 SHAPES = (
     "pathwise", "dreg", "gdreg", "piwae", "vimco_geometric", "ovis_monte_carlo", "wake_sleep",
+    "resampled_top",
     "disarm", "disarm_iwae", "rebar", "gumbel_softmax", "straight_through", "measure_valued",
 )  # fmt: skip
 OTHERS = {"leave_one_out", "vimco_arithmetic", "vimco_geometric", "ovis", "tvo"}

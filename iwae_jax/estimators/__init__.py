@@ -8,6 +8,7 @@ from iwae_jax.estimators.relax import rebar, relax
 from iwae_jax.estimators.relaxed import gumbel_softmax, straight_through
 from iwae_jax.estimators.renyi import vr_iwae, vr_iwae_dreg
 from iwae_jax.estimators.reparameterised import dreg, pathwise, sticking_the_landing
+from iwae_jax.estimators.resampled import resampled_systematic, resampled_top
 from iwae_jax.estimators.score_function import leave_one_out, nvil, score_function
 from iwae_jax.estimators.several_bounds import ciwae, miwae, piwae
 from iwae_jax.estimators.thermodynamic import tvo
@@ -31,6 +32,8 @@ __all__ = [
     "piwae",
     "rebar",
     "relax",
+    "resampled_systematic",
+    "resampled_top",
     "score_function",
     "sticking_the_landing",
     "straight_through",
