@@ -196,7 +196,7 @@ def mean_bound(
         example_key = keys.example(key, position)
         x = observe(example_key, image)
         bound, log_weights = estimator(example_key, params, x, model=model, num_samples=num_samples)
-        return bound, diagnostics.effective_sample_size(log_weights)
+        return bound, diagnostics.effective_sample_size(log_weights.reshape(-1))
 
     at_a_time = max(1, min(len(images), max_pairs // num_samples))
     bounds, sizes = jax.lax.map(one_image, (jnp.arange(len(images)), images), batch_size=at_a_time)

@@ -100,7 +100,9 @@ def _piece_gradient(
 ) -> tuple[Params, TrainInfo]:
     def loss(params: Params) -> tuple[Array, TrainInfo]:
         bound, log_weights = jax.vmap(estimator, (0, None, 0))(example_keys, params, xs)
-        size = jax.vmap(diagnostics.effective_sample_size)(jax.lax.stop_gradient(log_weights))
+        # An estimator of several bounds has several rows of weights.
+        log_weights = jax.lax.stop_gradient(log_weights).reshape(example_keys.shape[0], -1)
+        size = jax.vmap(diagnostics.effective_sample_size)(log_weights)
         info = TrainInfo(jnp.mean(bound), jnp.mean(size))
         # The one place where what is maximised becomes what is minimised.
         return -info.bound, info
