@@ -1,11 +1,66 @@
-"""The networks that `experiments.train_iwae` trains, and how they are found again."""
+"""What `experiments.train_iwae` makes of its options: a schedule, an optimiser and a network."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from experiments import objectives, run
-from iwae_jax import LatentVariableModel, Params, keys, models
+from iwae_jax import LatentVariableModel, Params, keys, models, training
+
+
+class Plan(NamedTuple):
+    """The options with their defaults filled in."""
+
+    epochs: int
+    batch_size: int
+    max_pairs: int
+
+
+def plan(options, num_images: int) -> Plan:
+    """Fills in the defaults, and refuses what cannot be run before anything is written."""
+    positive = {
+        name: getattr(options, name)
+        for name in ("num_samples", "hidden_size", "latent_size", "epochs", "batch_size",
+                     "max_pairs", "evaluation_images")
+    }  # fmt: skip
+    for name, value in positive.items():
+        if value is not None and value < 1:
+            raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1; got {value}.")
+    if options.evaluation_samples < 2:
+        raise run.BadInput("--evaluation-samples must be at least 2.")
+    if options.learning_rate <= 0.0:
+        raise run.BadInput("--learning-rate must be positive.")
+    if not 0 <= options.validation_images < num_images:
+        raise run.BadInput(f"--validation-images must be from 0 to {num_images - 1}.")
+    paper = options.schedule == "paper"
+    epochs = training.PAPER_PASSES if paper else 300 if options.dataset == "digits" else 60
+    on_cpu = jax.default_backend() == "cpu"
+    filled = Plan(
+        epochs=options.epochs or epochs,
+        batch_size=options.batch_size or (20 if paper else 100),
+        max_pairs=options.max_pairs or (2000 if on_cpu else 10**9),
+    )
+    if filled.batch_size > num_images - options.validation_images:
+        raise run.BadInput(
+            f"--batch-size {filled.batch_size} exceeds the {num_images - options.validation_images}"
+            " training images."
+        )
+    return filled
+
+
+def optimizer(options, num_images: int) -> optax.GradientTransformation:
+    """The optimiser of a run, with the learning rates of its schedule."""
+    filled = plan(options, num_images)
+    steps_per_epoch = (num_images - options.validation_images) // filled.batch_size
+    if options.schedule == "paper":
+        return training.paper_optimizer(steps_per_pass=steps_per_epoch)
+    num_steps = filled.epochs * steps_per_epoch
+    return training.short_optimizer(
+        num_steps=num_steps, learning_rate=options.learning_rate, warmup_steps=num_steps // 60
+    )
 
 
 def build(options, images: np.ndarray) -> tuple[LatentVariableModel, Params]:

@@ -71,6 +71,20 @@ SPECIAL = {
         },
     ),
 }
+UNBIASED = {
+    "iwae": {
+        "pathwise", "dreg", "gdreg", "score_function", "vimco_arithmetic", "vimco_geometric",
+        "nvil", "ovis_monte_carlo", "resampled_systematic", "resampled_top", "disarm_iwae",
+    },
+    "elbo": {"leave_one_out", "disarm", "rebar", "relax", "measure_valued"},
+}  # fmt: skip
+"""Names of the estimators that are unbiased in theta and phi, by their bound."""
+UNBIASED_IN_THETA = {
+    "iwae": UNBIASED["iwae"] | {
+        "sticking_the_landing", "ovis", "wake_wake", "wake_wake_dreg", "wake_sleep",
+    },
+    "elbo": UNBIASED["elbo"] | {"gumbel_softmax", "straight_through"},
+}  # fmt: skip
 OBJECTIVES = {name: SPECIAL.get(name, Objective()) for name in estimators.__all__}
 
 

@@ -87,10 +87,18 @@ def _write(path: pathlib.Path, text: str) -> None:
     part.replace(path)
 
 
-def _recorded(config: pathlib.Path) -> dict[str, Any]:
+def recorded(config: pathlib.Path) -> dict[str, Any]:
     """What a run was started with, but for its places."""
     options = json.loads(config.read_text())["options"]
-    return {key: value for key, value in options.items() if key not in PLACES}
+    # JSON has no tuples.
+    tuples = {key: tuple(value) for key, value in options.items() if isinstance(value, list)}
+    return {key: value for key, value in (options | tuples).items() if key not in PLACES}
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    """The options as JSON has them, but for its lists."""
+    values = dataclasses.asdict(options)
+    return {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
 
 
 def _git_commit() -> str | None:
@@ -119,9 +127,9 @@ def start(options: Options, *, name: str, case: str) -> Run:
         )
     if occupied and not config.exists():
         raise BadInput(f"{folder} holds no run to resume: it has no config.json.")
-    own = dataclasses.asdict(options)
+    own = _plain(options)
     if occupied:
-        before = _recorded(config)
+        before = recorded(config)
         differing = [key for key in own if key not in PLACES and before.get(key) != own[key]]
         if differing:
             raise BadInput(
@@ -136,7 +144,7 @@ def start(options: Options, *, name: str, case: str) -> Run:
     versions["iwae_jax"] = importlib.metadata.version("iwae_jax")
     record = {
         "experiment": name,
-        "options": {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in own.items()},
+        "options": own,
         "versions": versions,
         "device": jax.devices()[0].device_kind,
         "git_commit": _git_commit(),
@@ -226,6 +234,8 @@ def _started_with(options: type[Options]) -> Options:
         if name in ("--output-dir", "--output_dir") and (equals or index + 1 < len(arguments)):
             config = pathlib.Path(value if equals else arguments[index + 1]) / "config.json"
             if config.exists():
-                return options(**_recorded(config))
+                paths = {f.name for f in dataclasses.fields(options) if "Path" in str(f.type)}
+                before = recorded(config).items()
+                return options(**{k: pathlib.Path(v) if v and k in paths else v for k, v in before})
             return options()
     raise BadInput("--resume needs the --output-dir of the run to go on with.")

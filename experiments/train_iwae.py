@@ -12,7 +12,7 @@ import dataclasses
 import pathlib
 import time
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from experiments.published import IWAE_NLL
 from iwae_jax import (
     LatentVariableModel,
     Params,
+    checkpoints,
     data,
     densities,
     evaluation,
@@ -77,44 +78,20 @@ class Options(run.Options):
     """tensorflow-datasets' folder; by default its own default"""
 
 
-class Plan(NamedTuple):
-    """The options with their defaults filled in."""
-
-    epochs: int
-    batch_size: int
-    max_pairs: int
-
-
-def plan(options: Options, num_images: int) -> Plan:
-    """Fills in the defaults, and refuses what cannot be run before anything is written."""
-    positive = {
-        name: getattr(options, name)
-        for name in ("num_samples", "hidden_size", "latent_size", "epochs", "batch_size",
-                     "max_pairs", "evaluation_images")
-    }  # fmt: skip
-    for name, value in positive.items():
-        if value is not None and value < 1:
-            raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1; got {value}.")
-    if options.evaluation_samples < 2:
-        raise run.BadInput("--evaluation-samples must be at least 2.")
-    if options.learning_rate <= 0.0:
-        raise run.BadInput("--learning-rate must be positive.")
-    if not 0 <= options.validation_images < num_images:
-        raise run.BadInput(f"--validation-images must be from 0 to {num_images - 1}.")
-    paper = options.schedule == "paper"
-    epochs = training.PAPER_PASSES if paper else 300 if options.dataset == "digits" else 60
-    on_cpu = jax.default_backend() == "cpu"
-    filled = Plan(
-        epochs=options.epochs or epochs,
-        batch_size=options.batch_size or (20 if paper else 100),
-        max_pairs=options.max_pairs or (2000 if on_cpu else 10**9),
-    )
-    if filled.batch_size > num_images - options.validation_images:
-        raise run.BadInput(
-            f"--batch-size {filled.batch_size} exceeds the {num_images - options.validation_images}"
-            " training images."
-        )
-    return filled
+def trained(folder: pathlib.Path) -> tuple[Options, LatentVariableModel, Params]:
+    """The options, the model and the newest parameters of a run."""
+    config = folder / "config.json"
+    if not config.exists():
+        raise run.BadInput(f"{folder} holds no run of train_iwae: it has no config.json.")
+    options = Options(**run.recorded(config))
+    images = data.load(options.dataset, "train", data_dir=options.data_dir).images
+    model, params = iwae_model.build(options, images)
+    like = training.init(params, optimizer=iwae_model.optimizer(options, len(images)))
+    found = checkpoints.restore(folder / "checkpoints", like)
+    if found is None:
+        raise run.BadInput(f"{folder} holds no checkpoint yet.")
+    _, checkpoint = found
+    return options, model, checkpoint.state.params
 
 
 def train(
@@ -123,16 +100,8 @@ def train(
     """Runs `training.fit` with a progress bar; returns its result and the time it took."""
     held_out = options.validation_images
     split = len(images) - held_out
-    epochs, batch_size, max_pairs = plan(options, len(images))
+    epochs, batch_size, max_pairs = iwae_model.plan(options, len(images))
     steps_per_epoch = split // batch_size
-    if options.schedule == "paper":
-        optimizer = training.paper_optimizer(steps_per_pass=steps_per_epoch)
-    else:
-        optimizer = training.short_optimizer(
-            num_steps=epochs * steps_per_epoch,
-            learning_rate=options.learning_rate,
-            warmup_steps=epochs * steps_per_epoch // 60,
-        )
     start = time.monotonic()
     earlier = max((line["seconds"] for line in this_run.logged()), default=0.0)
     marks: list[tuple[int, float]] = []
@@ -149,7 +118,8 @@ def train(
             jax.random.key(options.seed), params, images[:split], model=model,
             estimator=objectives.estimator(options.objective, options.settings),
             num_samples=options.num_samples,
-            optimizer=optimizer, batch_size=batch_size, num_epochs=epochs, max_pairs=max_pairs,
+            optimizer=iwae_model.optimizer(options, len(images)), batch_size=batch_size,
+            num_epochs=epochs, max_pairs=max_pairs,
             validation_images=images[split:] if held_out else None,
             checkpoint_dir=this_run.folder / "checkpoints", on_progress=on_progress,
         )  # fmt: skip
@@ -183,7 +153,7 @@ def main(options: Options) -> run.Summary:
     """Trains an importance-weighted autoencoder and measures its log-likelihood."""
     images = data.load(options.dataset, "train", data_dir=options.data_dir).images
     test = data.load(options.dataset, "test", data_dir=options.data_dir).images
-    plan(options, len(images))
+    iwae_model.plan(options, len(images))
     if options.evaluation_images is not None:
         num_images = min(options.evaluation_images, len(test))
         test = test[np.linspace(0, len(test) - 1, num_images).astype(int)]
@@ -237,7 +207,7 @@ def work(options: Options, model, params, images, test, this_run: run.Run) -> ru
             "latents": options.latents,
             "num_samples": options.num_samples,
             "layers": options.layers,
-            "epochs": plan(options, len(images)).epochs,
+            "epochs": iwae_model.plan(options, len(images)).epochs,
             "test_nll": nll,
             "test_nll_se": nll_se,
             "test_elbo": elbo,
