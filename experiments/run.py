@@ -235,7 +235,9 @@ def _started_with(options: type[Options]) -> Options:
             config = pathlib.Path(value if equals else arguments[index + 1]) / "config.json"
             if config.exists():
                 paths = {f.name for f in dataclasses.fields(options) if "Path" in str(f.type)}
-                before = recorded(config).items()
-                return options(**{k: pathlib.Path(v) if v and k in paths else v for k, v in before})
+                before: Any = recorded(config)
+                for option in paths & before.keys():
+                    before[option] = before[option] and pathlib.Path(before[option])
+                return options(**before)
             return options()
     raise BadInput("--resume needs the --output-dir of the run to go on with.")

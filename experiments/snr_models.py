@@ -48,7 +48,8 @@ def _toy(options) -> Study:
     z_key, x_key = jax.random.split(keys.tagged(key, keys.OBSERVATION))
     draw = lambda key: jax.random.normal(key, (options.num_data, SIZE))
     xs = draw(z_key) + draw(x_key)
-    return Study(model, params, xs, _signals(exact.gaussian_toy_law, params, xs, options))
+    law = partial(exact.gaussian_toy_law, num_nodes=48)
+    return Study(model, params, xs, _signals(law, params, xs, options))
 
 
 def _belief_network(options) -> Study:

@@ -49,7 +49,9 @@ def _panels(names, num_samples, values, errors=None):
                 num_samples, np.where(values[index, :, half] > 0.0, values[index, :, half], np.nan),
                 spread, fmt="o-", ms=3.5, lw=1.2, capsize=2, label=name,
             )  # fmt: skip
-        axis.set(xscale="log", yscale="log", xlabel="K", title=HALVES[half])
+        # An axis without a positive value has no logarithms.
+        scale = "log" if np.any(values[:, :, half] > 0.0) else "linear"
+        axis.set(xscale="log", yscale=scale, xlabel="K", title=HALVES[half])
         axis.set_xticks(num_samples, [str(k) for k in num_samples])
         axis.minorticks_off()
     return figure, axes

@@ -28,14 +28,32 @@ def take_terms(key, params, x, model, num_samples, over_samples) -> Terms:
     return Terms(log_joint, log_q, stop(log_joint - log_q))
 
 
-def with_score_gradient(terms: Terms, baseline: Array | float) -> tuple[Array, Array]:
+def with_score_gradient(terms: Terms, excess: Array) -> tuple[Array, Array]:
+    """The bound, whose gradient weighs each score by its `excess`: the bound less a baseline."""
     bound = bounds.iwae(terms.log_weights)
     w = normalised(terms.log_weights)
     # A baseline of -inf reads only the other samples, all of weight zero: there is none then.
-    baseline = jnp.where(jnp.isneginf(baseline), 0.0, baseline)
-    signal = finite(bound - baseline) - w
+    signal = finite(jnp.where(jnp.isposinf(excess), bound, excess)) - w
     surrogate = jnp.sum(w * terms.log_joint) + jnp.sum(signal * terms.log_q)
     return with_gradient_of(bound, surrogate), terms.log_weights
+
+
+def excess_over_replaced(log_weights: Array, log_replacements: Array | float) -> Array:
+    """The bound less the bound with one sample's weight replaced, for each sample.
+
+    The difference of the two bounds would lose what is small beside their size: with K samples
+    it is of order 1 / K.
+    """
+    w, share = normalised(log_weights), replaced_share(log_weights, log_replacements)
+    others = sum_of_others(w, jnp.add, 0.0)
+    change = share - w
+    near = jnp.abs(change) < 0.5
+    return -jnp.where(near, jnp.log1p(jnp.where(near, change, 0.0)), jnp.log(others + share))
+
+
+def replaced_share(log_weights: Array, log_replacements: Array | float) -> Array:
+    """Weights that replace a sample's, as a share of the sum of all K."""
+    return jnp.exp(log_replacements - jax.nn.logsumexp(log_weights))
 
 
 def finite(signal: Array) -> Array:

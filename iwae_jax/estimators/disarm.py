@@ -7,7 +7,7 @@ from iwae_jax import bounds, densities, weights
 from iwae_jax import keys as key_tree
 from iwae_jax.densities import BernoulliLatents
 from iwae_jax.estimators._latents import bernoulli_log_weight, encoded, with_elbo_gradient
-from iwae_jax.estimators._score import finite, sum_of_others
+from iwae_jax.estimators._score import excess_over_replaced, finite
 from iwae_jax.estimators._surrogate import normalised, stop, with_gradient_of
 from iwae_jax.types import Array, Key, LatentVariableModel, Noise, OverSamples, Params, PyTree
 
@@ -171,10 +171,8 @@ def disarm_iwae(
     sample_keys = key_tree.samples(key, num_samples)
     log_joint, log_q, log_opposite, directions = over_samples(sample, sample_keys, params, x, q)
     log_weights = stop(log_joint - log_q)
-    others = sum_of_others(log_weights, jnp.logaddexp, -jnp.inf)
     bound = bounds.iwae(log_weights)
-    replaced = jnp.logaddexp(others, log_opposite) - jnp.log(num_samples)
-    gradient = finite(bound - replaced) @ directions
+    gradient = finite(excess_over_replaced(log_weights, log_opposite)) @ directions
     w = normalised(log_weights)
     surrogate = jnp.sum(w * (log_joint - log_q)) + jnp.sum(stop(gradient) * q.logits)
     return with_gradient_of(bound, surrogate), log_weights

@@ -5,11 +5,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from iwae_jax import bounds, weights
 from iwae_jax import keys as key_tree
+from iwae_jax import weights
 from iwae_jax.estimators._score import (
+    excess_over_replaced,
+    finite,
+    replaced_share,
     require_others,
-    sum_of_others,
     take_terms,
     with_score_gradient,
 )
@@ -77,9 +79,9 @@ def ovis(
     if not isinstance(gamma, jax.core.Tracer) and not 0.0 <= gamma <= 1.0:
         raise ValueError(f"gamma must be from 0 to 1; got {gamma}.")
     terms = take_terms(key, params, x, model, num_samples, over_samples)
-    others = sum_of_others(terms.log_weights, jnp.logaddexp, -jnp.inf) - jnp.log(num_samples - 1)
-    offset = (1.0 - gamma) * jnp.log1p(-1.0 / num_samples)
-    return with_score_gradient(terms, others - gamma * normalised(terms.log_weights) + offset)
+    without = excess_over_replaced(terms.log_weights, -jnp.inf)
+    share = normalised(terms.log_weights) + jnp.log1p(-1.0 / num_samples)
+    return with_score_gradient(terms, without + gamma * share)
 
 
 def ovis_monte_carlo(
@@ -146,11 +148,9 @@ def ovis_monte_carlo(
     fresh = over_samples(one, fresh_keys, *stop((params, x, q)))
     fresh = stop(fresh).reshape(num_samples, num_draws)
 
-    def replaced(index: Array, log_weight: Array) -> Array:
-        log_weights = terms.log_weights.at[index].set(log_weight)
-        bound = bounds.iwae(log_weights)
-        # Where every weight is zero there is nothing to compare with.
-        return jnp.where(jnp.isneginf(bound), 0.0, bound - normalised(log_weights)[index])
-
-    baselines = jax.vmap(jax.vmap(replaced, (None, 0)))(jnp.arange(num_samples), fresh)
-    return with_score_gradient(terms, jnp.mean(baselines, axis=1))
+    w = normalised(terms.log_weights)[:, None]
+    share = replaced_share(terms.log_weights, fresh)
+    excess = jax.vmap(excess_over_replaced, (None, 1), 1)(terms.log_weights, fresh)
+    # What a sample's weight would have been among the others.
+    replaced = share / jnp.maximum(1.0 + share - w, jnp.finfo(w.dtype).tiny)
+    return with_score_gradient(terms, jnp.mean(finite(excess) + finite(replaced), axis=1))

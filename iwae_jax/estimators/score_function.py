@@ -65,7 +65,7 @@ def score_function(
       arXiv:1602.06725.
     """
     terms = take_terms(key, params, x, model, num_samples, over_samples)
-    return with_score_gradient(terms, 0.0)
+    return with_score_gradient(terms, bounds.iwae(terms.log_weights))
 
 
 def leave_one_out(
@@ -181,6 +181,7 @@ def nvil(
     """
     terms = take_terms(key, params, x, model, num_samples, over_samples)
     learnt = baseline(params.control, x)
-    bound, log_weights = with_score_gradient(terms, stop(learnt))
+    excess = bounds.iwae(terms.log_weights) - stop(learnt)
+    bound, log_weights = with_score_gradient(terms, excess)
     error = finite(stop(bound) - learnt)
     return with_gradient_of(stop(bound), bound - 0.5 * error**2), log_weights

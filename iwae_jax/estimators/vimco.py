@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from iwae_jax import weights
 from iwae_jax.estimators._score import (
+    excess_over_replaced,
     require_others,
     sum_of_others,
     take_terms,
@@ -64,8 +65,8 @@ def vimco_arithmetic(
     """
     require_others(num_samples, "vimco_arithmetic")
     terms = take_terms(key, params, x, model, num_samples, over_samples)
-    others = sum_of_others(terms.log_weights, jnp.logaddexp, -jnp.inf)
-    return with_score_gradient(terms, others - jnp.log(num_samples - 1))
+    without = excess_over_replaced(terms.log_weights, -jnp.inf)
+    return with_score_gradient(terms, without + jnp.log1p(-1.0 / num_samples))
 
 
 def vimco_geometric(
@@ -121,6 +122,8 @@ def vimco_geometric(
     """
     require_others(num_samples, "vimco_geometric")
     terms = take_terms(key, params, x, model, num_samples, over_samples)
-    others = sum_of_others(terms.log_weights, jnp.logaddexp, -jnp.inf)
-    geometric = sum_of_others(terms.log_weights, jnp.add, 0.0) / (num_samples - 1)
-    return with_score_gradient(terms, jnp.logaddexp(others, geometric) - jnp.log(num_samples))
+    # Near zero, their sum keeps the digits of each.
+    largest = jnp.max(terms.log_weights)
+    shifted = terms.log_weights - jnp.where(jnp.isneginf(largest), 0.0, largest)
+    geometric = sum_of_others(shifted, jnp.add, 0.0) / (num_samples - 1)
+    return with_score_gradient(terms, excess_over_replaced(shifted, geometric))
