@@ -2,10 +2,15 @@
 
 Claim (Burda et al. 2016, theorem 1): L_K is under log p(x), never falls as K grows, and equals
 log p(x) at every K where q is the posterior. So max L_K over theta and phi is max log p(x) over
-theta where one phi makes q the posterior of every x at a maximising theta. All values are exact, of
-probabilistic PCA with four pixels and two latents. No data set is needed.
+theta where one phi makes q the posterior of every x at a maximising theta.
 
-    python -m experiments.bound_tightness
+All values are exact, of probabilistic PCA with four pixels and two latents. A diagonal q is
+powerful enough there, since theta can turn z until the posterior is diagonal; it misses once W is
+lower triangular, which fixes the axes of z and costs no likelihood.
+
+    python -m experiments.bound_tightness    (the maxima differ by 1e-13 nats; for a diagonal q with
+                                              fixed axes by 0.0537 at K = 1 and 0.0233 at K = 10;
+                                              105 s of CPU time, on two cores busy with other work)
 """
 
 import dataclasses

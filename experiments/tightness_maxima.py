@@ -106,6 +106,8 @@ def maximiser(
         )
         return optax.apply_updates(params, updates), state, optax.tree.norm(gradient, ord=jnp.inf)
 
+    # Its line search adds int32 to int64 where float64 is on.
+    @jax.numpy_dtype_promotion("standard")
     def maximise(name: str, start: Params) -> Fit:
         free = free_entries(name, start)
         params = jax.tree.map(jnp.multiply, start, free)

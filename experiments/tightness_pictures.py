@@ -40,7 +40,7 @@ def maxima(
     folder: pathlib.Path,
 ) -> None:
     """Draws misses ``[fits, counts]``, and covariances of x seen in its first and last entry."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.0), width_ratios=[3, 2])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.6), width_ratios=[3, 2])
     rows = np.arange(len(FITS))[::-1]
     floor = 1e-16
     for index, count in enumerate(counts):
@@ -57,6 +57,6 @@ def maxima(
         right.plot(*(2.0 * np.linalg.cholesky(seen) @ circle), style, lw=1.3, label=label)
     right.plot(*(points[:, [0, -1]] - points[:, [0, -1]].mean(0)).T, "o", ms=4, color="0.6")
     right.set(xlabel="x_1 (centred)", ylabel="x_4 (centred)", aspect="equal")
-    right.legend(fontsize=7, loc="upper left")
+    right.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     figure.suptitle("Maxima over theta and phi, and the covariance of x they lead to", fontsize=10)
     figures.save(figure, folder / "maxima.png")
