@@ -1,0 +1,94 @@
+"""Saddle points: sets, projected-gradient methods, matrix games, and their certificates."""
+
+from iwae_jax.minimax.anchored import (
+    anchored_extragradient,
+    dual_fast_extragradient,
+    fast_extragradient,
+    varying_anchored_extragradient,
+)
+from iwae_jax.minimax.averages import Averaged, averaged
+from iwae_jax.minimax.balls import halfspace, l1_ball, l2_ball, linf_ball
+from iwae_jax.minimax.descent_ascent import (
+    alternating_descent_ascent,
+    simultaneous_descent_ascent,
+    with_optimizer,
+)
+from iwae_jax.minimax.extrapolation import (
+    adaptive_extragradient,
+    extragradient,
+    optimistic,
+    stochastic_extragradient,
+)
+from iwae_jax.minimax.fixed_point import dual_halpern, halpern, krasnoselskii_mann, primal_dual
+from iwae_jax.minimax.loops import Solution, solve, trajectory
+from iwae_jax.minimax.method import (
+    CONVERGED,
+    NOT_CONVERGED,
+    NOT_FINITE,
+    Info,
+    Method,
+    State,
+    field_norm,
+    start,
+)
+from iwae_jax.minimax.multiplicative import (
+    mirror_prox,
+    multiplicative_weights,
+    optimistic_multiplicative_weights,
+)
+from iwae_jax.minimax.nonconvex import competitive, consensus, symplectic_adjustment
+from iwae_jax.minimax.problem import Saddle, duality_gap, field, saddle_value
+from iwae_jax.minimax.products import everything, product
+from iwae_jax.minimax.sets import ConvexSet, box, joint_simplex, non_negative, simplex
+
+__all__ = [
+    "CONVERGED",
+    "NOT_CONVERGED",
+    "NOT_FINITE",
+    "Averaged",
+    "ConvexSet",
+    "Info",
+    "Method",
+    "Saddle",
+    "Solution",
+    "State",
+    "adaptive_extragradient",
+    "alternating_descent_ascent",
+    "anchored_extragradient",
+    "averaged",
+    "box",
+    "competitive",
+    "consensus",
+    "dual_fast_extragradient",
+    "dual_halpern",
+    "duality_gap",
+    "everything",
+    "extragradient",
+    "fast_extragradient",
+    "field",
+    "field_norm",
+    "halfspace",
+    "halpern",
+    "joint_simplex",
+    "krasnoselskii_mann",
+    "l1_ball",
+    "l2_ball",
+    "linf_ball",
+    "mirror_prox",
+    "multiplicative_weights",
+    "non_negative",
+    "optimistic",
+    "optimistic_multiplicative_weights",
+    "primal_dual",
+    "product",
+    "saddle_value",
+    "simplex",
+    "simultaneous_descent_ascent",
+    "solve",
+    "start",
+    "stochastic_extragradient",
+    "symplectic_adjustment",
+    "trajectory",
+    "varying_anchored_extragradient",
+    "with_optimizer",
+]

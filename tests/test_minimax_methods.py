@@ -1,0 +1,420 @@
+"""Every method on games whose saddle points and rates are known."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from iwae_jax import minimax
+from iwae_jax.minimax import Saddle
+
+RPS = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])
+A, B = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.1, 0.7])
+SIMPLEX = minimax.simplex()
+
+
+def rps(p, q):
+    return p @ jnp.asarray(RPS, p.dtype) @ q
+
+
+def strong(x, y):
+    """Strongly monotone, with its saddle point at x = (1, 2), y = (0, -1)."""
+    x, y = x - jnp.array([1.0, 2.0], x.dtype), y - jnp.array([0.0, -1.0], y.dtype)
+    return 0.5 * x @ x + x @ jnp.array([[0.6, -0.8], [0.2, 0.4]], x.dtype) @ y - 0.25 * y @ y
+
+
+def worst_case(n):
+    """The bilinear game on which every first-order method is slow: norm at most 1, R at most 1."""
+    A = np.fliplr(np.eye(n)) - np.fliplr(np.eye(n, k=-1))
+    A, b = 0.5 * A, np.eye(n)[-1]
+    loss = lambda x, y: y @ (jnp.asarray(A, x.dtype) @ x - jnp.asarray(b, x.dtype))
+    return loss, float(np.linalg.norm(A, 2)), np.linalg.norm(np.linalg.solve(A, b))
+
+
+# name -> the method of a loss of Lipschitz constant about 1, given a projection
+METHODS = {
+    "extragradient": partial(minimax.extragradient, step_size=0.3),
+    "adaptive_extragradient": minimax.adaptive_extragradient,
+    "optimistic": partial(minimax.optimistic, step_size=0.3),
+    "anchored_extragradient": partial(minimax.anchored_extragradient, step_size=0.125),
+    "varying_anchored_extragradient": partial(
+        minimax.varying_anchored_extragradient, lipschitz=1.0
+    ),
+    "fast_extragradient": partial(minimax.fast_extragradient, step_size=1.0),
+    "dual_fast_extragradient": lambda loss, project=None: minimax.dual_fast_extragradient(
+        loss, step_size=1.0, num_steps=2000
+    ),
+    "simultaneous_descent_ascent": partial(minimax.simultaneous_descent_ascent, step_size=0.3),
+    "alternating_descent_ascent": partial(minimax.alternating_descent_ascent, step_size=0.3),
+    "adam": partial(minimax.with_optimizer, optimizer=optax.adam(0.05)),
+}  # fmt: skip
+OF_RPS = {  # whose Lipschitz constant is sqrt(3)
+    "anchored_extragradient": {"step_size": 0.072},
+    "varying_anchored_extragradient": {"lipschitz": 3.0**0.5},
+    "fast_extragradient": {"step_size": 3.0**-0.5},
+}
+ANCHORED = {name for name in METHODS if "anchored" in name or "fast" in name}
+
+
+def run(loss, method, start, num_steps):
+    observe = lambda state: (state.point, minimax.field(*state.point, loss=loss))
+    call = partial(minimax.trajectory, method=method, num_steps=num_steps, observe=observe)
+    return jax.jit(call)(*start)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "adam"])
+def test_every_method_finds_the_saddle_of_a_strongly_monotone_game(name, float64):
+    method = METHODS[name](strong)
+    points, _ = run(strong, method, (jnp.zeros(2), jnp.zeros(2)), 2000)
+    # The anchored methods are made for games that are not strongly monotone: 1/k, not linear.
+    tolerance = 1e-2 if name in ANCHORED else 1e-10
+    np.testing.assert_allclose(points.theta[-1], [1.0, 2.0], atol=tolerance)
+    np.testing.assert_allclose(points.phi[-1], [0.0, -1.0], atol=tolerance)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_rock_paper_scissors_by_projections(name, float64):
+    if name == "dual_fast_extragradient":
+        pytest.skip("it has no projection")
+    gap = partial(minimax.duality_gap, loss=rps, feasible=SIMPLEX)
+    method = METHODS[name](rps, project=SIMPLEX.project, **OF_RPS.get(name, {}))
+    averaged = minimax.averaged(method)
+    observe = lambda state: (gap(*state.inner.point), gap(*state.average))
+    last, average = jax.jit(
+        partial(minimax.trajectory, method=averaged, num_steps=1000, observe=observe)
+    )(A, B)
+    assert last.shape == (1001,)
+    np.testing.assert_allclose(last[0], 0.5 + 0.6)
+    if name in ("extragradient", "optimistic"):
+        assert last[-1] <= 1e-12
+    elif name in ANCHORED:
+        assert np.all(last[10:] <= 30.0 / np.arange(10, 1001))
+    elif name == "adaptive_extragradient":
+        assert last[-1] <= 1e-6
+    else:
+        assert np.min(last[100:]) > 0.1
+    assert average[-1] < 0.05
+    assert average[-1] < 0.2 * average[50]
+
+
+def test_multiplicative_weights_cycle_where_the_optimistic_ones_converge(float64):
+    gap = partial(minimax.duality_gap, loss=rps, feasible=SIMPLEX)
+    for build, converges in (
+        (minimax.multiplicative_weights, False),
+        (minimax.optimistic_multiplicative_weights, True),
+        (minimax.mirror_prox, True),
+    ):
+        method = minimax.averaged(build(rps, step_size=0.3))
+        observe = lambda state: (gap(*state.inner.point), gap(*state.average))
+        last, average = jax.jit(
+            partial(minimax.trajectory, method=method, num_steps=3000, observe=observe)
+        )(A, B)
+        assert (last[-1] < 1e-10) if converges else (np.min(last[500:]) > 0.5)
+        assert average[-1] < (3e-3 if converges else 0.1)
+        if converges:
+            # The largest divergence from the start, log(10) for each player, over eta T.
+            T = np.arange(1, 3001)
+            assert np.all(average[1:] <= 2.0 * np.log(10.0) / (0.3 * T))
+
+
+def test_descent_ascent_spirals_out_and_alternating_stays(float64):
+    bilinear = lambda x, y: x @ y
+    start = (jnp.array([1.0, 0.0]), jnp.array([0.0, 2.0]))
+    norm = lambda point: np.sqrt(np.sum(point.theta**2 + point.phi**2, -1))
+    points, _ = run(bilinear, METHODS["simultaneous_descent_ascent"](bilinear), start, 100)
+    np.testing.assert_allclose(norm(points), np.sqrt(5.0) * 1.09 ** (np.arange(101) / 2))
+    points, _ = run(bilinear, METHODS["alternating_descent_ascent"](bilinear), start, 1000)
+    # It keeps |x|^2 + |y|^2 - eta <x, y> as it is.
+    kept = norm(points) ** 2 - 0.3 * np.sum(points.theta * points.phi, -1)
+    np.testing.assert_allclose(kept, 5.0)
+    points, _ = run(bilinear, METHODS["extragradient"](bilinear), start, 100)
+    rate = (1 - 0.3**2) ** 2 + 0.3**2
+    np.testing.assert_allclose(norm(points), np.sqrt(5.0) * rate ** (np.arange(101) / 2))
+
+
+BOUNDS = {  # name -> method of (loss, R), bound of |F(z_k)|^2 in units of R^2 |z_0 - z*|^2
+    "eag-c": (
+        lambda loss, R: minimax.anchored_extragradient(loss, step_size=1.0 / (8.0 * R)),
+        lambda k: 4.0 * (1 + 1 / 8 + 1 / 64) * 64.0 / (1 + 1 / 8) / (k + 1) ** 2,
+    ),
+    "eag-v": (
+        lambda loss, R: minimax.varying_anchored_extragradient(loss, lipschitz=R),
+        lambda k: 27.0 / ((k + 1) * (k + 2)),
+    ),
+    "feg": (
+        lambda loss, R: minimax.fast_extragradient(loss, step_size=1.0 / R),
+        lambda k: 4.0 / np.maximum(k, 1) ** 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_anchored_methods_obey_their_bounds_at_every_step(name, float64):
+    n, steps = 40, 300
+    loss, R, distance = worst_case(n)
+    build, bound = BOUNDS[name]
+    _, field = run(loss, build(loss, R), (jnp.zeros(n), jnp.zeros(n)), steps)
+    squares = np.sum(field.theta**2 + field.phi**2, -1)
+    # No first-order method can be faster than this, while k is below n.
+    floor = (R * distance / (2 * (n // 2) + 1)) ** 2
+    assert np.all(squares <= bound(np.arange(steps + 1)) * (R * distance) ** 2 + 1e-12)
+    assert squares[n // 2] >= floor
+
+
+@pytest.mark.parametrize("steps", [1, 7, 40])
+def test_dual_methods_obey_their_bounds_at_their_end(steps, float64):
+    loss, R, distance = worst_case(20)
+    start = (jnp.zeros(20), jnp.zeros(20))
+    method = minimax.dual_fast_extragradient(loss, step_size=1.0 / R, num_steps=steps)
+    points, field = run(loss, method, start, steps + 3)
+    square = field.theta[steps] @ field.theta[steps] + field.phi[steps] @ field.phi[steps]
+    assert square <= 4.0 * (R * distance / steps) ** 2
+    np.testing.assert_array_equal(points.theta[steps], points.theta[-1])
+    # H-duality: the dual runs its primal's steps from the end, so on a linear field without an
+    # offset both end at the same point.
+    linear = lambda x, y: loss(x, y) - loss(jnp.zeros(20), y)
+    start = (jnp.linspace(0.0, 1.0, 20), jnp.linspace(1.0, 3.0, 20) ** 2)
+    ends = [
+        run(linear, method, start, steps)[0]
+        for method in (
+            minimax.dual_fast_extragradient(linear, step_size=0.7, num_steps=steps),
+            minimax.fast_extragradient(linear, step_size=0.7),
+        )
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[-1], b[-1], atol=1e-10), *ends)
+
+
+def rotation(angle):
+    """A nonexpansive map whose plain repetition turns for ever."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def operator(point):
+        theta, phi = jnp.asarray(turn) @ jnp.stack([point.theta, point.phi])
+        return Saddle(theta, phi)
+
+    return operator
+
+
+def test_halpern_and_its_dual_obey_their_bound(float64):
+    operator = rotation(0.3)
+    observe = lambda state: jax.tree.map(jnp.subtract, state.point, operator(state.point))
+    history = lambda method, steps: minimax.trajectory(
+        3.0, 4.0, method=method, num_steps=steps, observe=observe
+    )
+    norm = lambda residual: np.hypot(residual.theta, residual.phi)
+    primal = norm(history(minimax.halpern(operator), 200))
+    assert np.all(primal <= 2.0 * 5.0 / np.arange(1, 202))
+    for steps in (1, 9, 50):
+        dual = norm(history(minimax.dual_halpern(operator, num_steps=steps), steps + 2))
+        np.testing.assert_allclose(dual[[steps, steps + 2]], primal[steps], atol=1e-12)
+    plain = norm(history(minimax.krasnoselskii_mann(operator), 200))
+    np.testing.assert_allclose(plain, plain[0])
+
+
+def test_halpern_on_the_primal_dual_map_solves_rock_paper_scissors(float64):
+    operator = partial(
+        minimax.primal_dual, loss=rps, step_size=0.5, project=SIMPLEX.project
+    )  # fmt: skip
+    gap = partial(minimax.duality_gap, loss=rps, feasible=SIMPLEX)
+    for build in (minimax.halpern, minimax.krasnoselskii_mann):
+        solution = jax.jit(
+            partial(minimax.solve, method=build(operator), gap=gap, tolerance=2e-3, max_steps=3000)
+        )(A, B)
+        assert solution.status == minimax.CONVERGED
+
+
+def test_stochastic_extragradient_needs_its_two_steps(float64):
+    noisy = lambda key, x, y: x * y + x * jax.random.normal(key) * y
+    later = lambda power: lambda t: 0.3 / (1.0 + t.astype(jnp.float64) / 50.0) ** power
+    ends = {}
+    for name, exploration, step in (
+        ("two", later(1 / 3), later(2 / 3)),
+        ("one", 0.3, 0.3),
+    ):
+        method = lambda key, far=exploration, near=step: minimax.stochastic_extragradient(
+            key, noisy, exploration=far, step_size=near
+        )
+        end = lambda key, make=method: minimax.trajectory(
+            1.0, 1.0, method=make(key), num_steps=3000
+        )
+        points = jax.jit(jax.vmap(end))(jax.random.split(jax.random.key(0), 20))
+        ends[name] = np.median(np.hypot(points.theta, points.phi)[:, -1])
+    assert ends["two"] < 0.1
+    assert ends["two"] < 0.5 * ends["one"]
+
+
+def test_adaptive_step_ends_where_the_field_allows(float64):
+    loss = lambda x, y: 50.0 * x @ y
+    method = minimax.adaptive_extragradient(loss, step_size=10.0, safety=0.5)
+    solution = minimax.solve(
+        jnp.ones(2), -jnp.ones(2), method=method, tolerance=1e-9, max_steps=400,
+        gap=lambda x, y: jnp.linalg.norm(x) + jnp.linalg.norm(y),
+    )  # fmt: skip
+    assert solution.status == minimax.CONVERGED
+    np.testing.assert_allclose(solution.state.memory, 0.5 / 50.0)
+
+
+def test_averages_have_their_weights(float64):
+    bilinear = lambda x, y: x * y
+    inner = minimax.simultaneous_descent_ascent(bilinear, step_size=0.1)
+    seen = minimax.trajectory(1.0, 2.0, method=inner, num_steps=9)
+    for power in (0.0, 1.0, 2.0):
+        mean = minimax.trajectory(
+            1.0, 2.0, method=minimax.averaged(inner, power=power), num_steps=9
+        )
+        weights = np.arange(1.0, 10.0) ** power
+        np.testing.assert_allclose(mean.theta[-1], np.average(seen.theta[:9], weights=weights))
+
+
+NONCONVEX = {
+    "consensus": lambda loss: minimax.consensus(loss, strength=0.5),
+    "symplectic_adjustment": minimax.symplectic_adjustment,
+    "competitive": lambda loss: minimax.competitive(loss, step_size=0.2),
+}
+
+
+def dirac_gan(theta, psi):
+    """One parameter each: a generator at theta, data at 0, a linear discriminator."""
+    return jnp.sum(jax.nn.softplus(theta * psi)) + jnp.sum(jax.nn.softplus(jnp.zeros_like(psi)))
+
+
+@pytest.mark.parametrize("name", NONCONVEX)
+def test_corrections_are_their_formulas_and_tame_the_dirac_gan(name, float64):
+    loss = lambda x, y: jnp.sin(x[0]) * y[0] ** 2 + x[1] * y[0] ** 3 + x[0] ** 2 * x[1]
+    z = Saddle(jnp.array([0.3, -0.7]), jnp.array([0.4]))
+    flat = lambda v: minimax.field(*Saddle(v[:2], v[2:]), loss=loss)
+    of = lambda v: jnp.concatenate(flat(v))
+    v = jnp.concatenate(z)
+    F, J = np.asarray(of(v)), np.asarray(jax.jacobian(of)(v))
+    off = J.copy()
+    off[:2, :2], off[2:, 2:] = 0.0, 0.0
+    turned = 0.5 * (J - J.T).T @ F
+    sign = np.sign((F @ J.T @ F) * (turned @ J.T @ F) + 0.1)
+    expected = {
+        "consensus": F + 0.5 * J.T @ F,
+        "symplectic_adjustment": F + sign * turned,
+        "competitive": np.linalg.solve(np.eye(3) + 0.2 * off, F),
+    }[name]
+    change = NONCONVEX[name](loss)
+    actual, _ = change.update(flat(v), change.init(z), z)
+    np.testing.assert_allclose(jnp.concatenate(actual), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="Saddle"):
+        change.update(tuple(z), change.init(z), tuple(z))
+
+    loss = lambda theta, psi: -dirac_gan(-theta, psi)
+    norm = {}
+    for label, first in (("plain", optax.identity()), ("corrected", NONCONVEX[name](loss))):
+        method = minimax.with_optimizer(loss, optimizer=optax.chain(first, optax.sgd(0.2)))
+        points, _ = run(loss, method, (jnp.ones(1), jnp.ones(1)), 1500)
+        norm[label] = np.hypot(points.theta[-1, 0], points.phi[-1, 0])
+    assert norm["corrected"] < 1e-2
+    assert norm["plain"] > 1.0
+
+
+def test_solve_stops_on_the_gap_under_jit_and_vmap(float64):
+    gap = partial(minimax.duality_gap, loss=rps, feasible=SIMPLEX)
+    method = minimax.optimistic(rps, step_size=0.3, project=SIMPLEX.project)
+    call = lambda p, q, tolerance: minimax.solve(
+        p, q, method=method, gap=gap, tolerance=tolerance, max_steps=1000, check_every=10
+    )
+    tolerances = jnp.array([1e-3, 1e-9, 0.0])
+    together = jax.jit(jax.vmap(call, (None, None, 0)))(A, B, tolerances)
+    np.testing.assert_array_equal(together.status, [0, 0, 1])
+    assert together.steps[0] < together.steps[1] < together.steps[2] == 1000
+    assert np.all(together.gap[:2] <= tolerances[:2])
+    alone = jax.jit(call)(A, B, 1e-9)
+    assert alone.steps == together.steps[1]
+    np.testing.assert_allclose(alone.point.theta, together.point.theta[1], rtol=1e-12)
+    with pytest.raises(ValueError, match="multiple"):
+        minimax.solve(A, B, method=method, gap=gap, tolerance=0.1, max_steps=15, check_every=10)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_float32_stays_float32(name):
+    method = METHODS[name](strong)
+    state, info = jax.eval_shape(
+        lambda x, y: method.step(method.init(x, y)), jnp.zeros(2, "f4"), jnp.zeros(2, "f4")
+    )
+    leaves = jax.tree.leaves((state.point, info))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+
+
+def test_solve_is_honest_about_nan_and_about_float32():
+    bad = lambda x, y: jnp.log(x) * y
+    solution = minimax.solve(
+        0.5, 2.0, method=minimax.extragradient(bad, step_size=9.0), tolerance=1e-3, max_steps=50,
+        gap=lambda x, y: abs(x) + abs(y),
+    )  # fmt: skip
+    assert solution.status == minimax.NOT_FINITE
+    p, q = jnp.asarray(A, "f4"), jnp.asarray(B, "f4")
+    method = minimax.optimistic(rps, step_size=0.3, project=SIMPLEX.project)
+    solution = minimax.solve(
+        p, q, method=method, tolerance=1e-20, max_steps=300,
+        gap=partial(minimax.duality_gap, loss=lambda p, q: rps(p, q), feasible=SIMPLEX),
+    )  # fmt: skip
+    assert (solution.status == minimax.CONVERGED) == bool(solution.gap <= 1e-20)
+    assert solution.gap < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "word"),
+    [
+        ((jnp.ones(3), jnp.ones(3) / 3), ValueError, "project it first"),
+        ((jnp.array([jnp.nan, 0.5, 0.5]), jnp.ones(3) / 3), ValueError, "away"),
+        ((jnp.array([1, 0, 0]), jnp.array([1, 0, 0])), TypeError, "floats"),
+    ],
+)
+def test_a_wrong_start_is_refused(start, error, word):
+    method = minimax.extragradient(rps, step_size=0.1, project=SIMPLEX.project)
+    with pytest.raises(error, match=word):
+        method.init(*start)
+
+
+def test_more_wrong_uses_are_refused():
+    corner, middle = jnp.array([1.0, 0.0, 0.0]), jnp.ones(3) / 3
+    with pytest.raises(ValueError, match="zero"):
+        minimax.multiplicative_weights(rps, step_size=0.1).init(corner, middle)
+    sets = minimax.product((SIMPLEX, SIMPLEX, SIMPLEX))
+    with pytest.raises(ValueError, match="structure"):
+        minimax.extragradient(rps, step_size=0.1, project=sets.project).init(middle, middle)
+    with pytest.raises(ValueError, match="changes"):
+        minimax.extragradient(rps, step_size=0.1, project=lambda z: z[0]).init(middle, middle)
+    with pytest.raises(ValueError, match="bounded"):
+        minimax.duality_gap(middle, middle, loss=rps, feasible=minimax.everything())
+    with pytest.raises(ValueError, match="safety"):
+        minimax.adaptive_extragradient(rps, safety=1.0)
+    for build in (
+        partial(minimax.dual_fast_extragradient, rps, step_size=0.1),
+        partial(minimax.dual_halpern, lambda z: z),
+    ):
+        with pytest.raises(ValueError, match="num_steps"):
+            build(num_steps=0)
+
+
+def test_a_traced_start_is_projected():
+    method = minimax.extragradient(rps, step_size=0.1, project=SIMPLEX.project)
+    state = jax.jit(method.init)(jnp.ones(3), jnp.ones(3))
+    np.testing.assert_allclose(state.point.theta, 1.0 / 3.0, rtol=1e-6)
+
+
+def test_the_gradient_of_the_value_is_implicit(float64):
+    """Of a matrix game it is outer(p, q); here against the closed form of a 2 x 2 game."""
+
+    def solve(M):
+        method = minimax.optimistic(lambda p, q: p @ M @ q, step_size=0.1, project=SIMPLEX.project)
+        half = jnp.array([0.5, 0.5])
+        return minimax.trajectory(half, half, method=method, num_steps=1500)
+
+    last = lambda M: jax.tree.map(lambda x: x[-1], solve(M))
+    value = lambda M: minimax.saddle_value(M, loss=lambda M, p, q: p @ M @ q, solve=last)
+    closed = lambda M: (
+        (M[0, 0] * M[1, 1] - M[0, 1] * M[1, 0]) / (M[0, 0] + M[1, 1] - M[0, 1] - M[1, 0])
+    )
+    M = jnp.array([[2.0, -1.0], [-0.5, 1.0]])
+    for actual, expected in zip(
+        jax.jit(jax.value_and_grad(value))(M), jax.value_and_grad(closed)(M), strict=True
+    ):
+        np.testing.assert_allclose(actual, expected, atol=1e-10)
