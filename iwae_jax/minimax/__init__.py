@@ -1,5 +1,18 @@
 """Saddle points: sets, projected-gradient methods, matrix games, and their certificates."""
 
+from iwae_jax.minimax.analysis import (
+    NOT_UNIQUE,
+    UNDECIDED,
+    UNIQUE,
+    Equilibria,
+    Exploitability,
+    Uniqueness,
+    all_equilibria,
+    best_columns,
+    best_rows,
+    exploitability,
+    uniqueness,
+)
 from iwae_jax.minimax.anchored import (
     anchored_extragradient,
     dual_fast_extragradient,
@@ -8,6 +21,7 @@ from iwae_jax.minimax.anchored import (
 )
 from iwae_jax.minimax.averages import Averaged, averaged
 from iwae_jax.minimax.balls import halfspace, l1_ball, l2_ball, linf_ball
+from iwae_jax.minimax.certificates import MatrixGameSolution, certify, payoffs, strategy
 from iwae_jax.minimax.descent_ascent import (
     alternating_descent_ascent,
     simultaneous_descent_ascent,
@@ -40,29 +54,42 @@ from iwae_jax.minimax.nonconvex import competitive, consensus, symplectic_adjust
 from iwae_jax.minimax.problem import Saddle, duality_gap, field, saddle_value
 from iwae_jax.minimax.products import everything, product
 from iwae_jax.minimax.sets import ConvexSet, box, joint_simplex, non_negative, simplex
+from iwae_jax.minimax.small_games import solve_small_game, solve_small_games
 
 __all__ = [
     "CONVERGED",
     "NOT_CONVERGED",
     "NOT_FINITE",
+    "NOT_UNIQUE",
+    "UNDECIDED",
+    "UNIQUE",
     "Averaged",
     "ConvexSet",
+    "Equilibria",
+    "Exploitability",
     "Info",
+    "MatrixGameSolution",
     "Method",
     "Saddle",
     "Solution",
     "State",
+    "Uniqueness",
     "adaptive_extragradient",
+    "all_equilibria",
     "alternating_descent_ascent",
     "anchored_extragradient",
     "averaged",
+    "best_columns",
+    "best_rows",
     "box",
+    "certify",
     "competitive",
     "consensus",
     "dual_fast_extragradient",
     "dual_halpern",
     "duality_gap",
     "everything",
+    "exploitability",
     "extragradient",
     "fast_extragradient",
     "field",
@@ -79,16 +106,21 @@ __all__ = [
     "non_negative",
     "optimistic",
     "optimistic_multiplicative_weights",
+    "payoffs",
     "primal_dual",
     "product",
     "saddle_value",
     "simplex",
     "simultaneous_descent_ascent",
     "solve",
+    "solve_small_game",
+    "solve_small_games",
     "start",
     "stochastic_extragradient",
+    "strategy",
     "symplectic_adjustment",
     "trajectory",
+    "uniqueness",
     "varying_anchored_extragradient",
     "with_optimizer",
 ]
