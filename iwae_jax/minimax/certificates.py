@@ -1,11 +1,13 @@
 """Certificates of matrix games: bounds on the value that hold whatever produced the strategies."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from iwae_jax.minimax.method import CONVERGED, NOT_CONVERGED
+
+AnyArray = Any  # of NumPy or of JAX, by what made it
 
 
 class MatrixGameSolution(NamedTuple):
@@ -22,13 +24,13 @@ class MatrixGameSolution(NamedTuple):
         is not, `NOT_FINITE` where the payoffs are not and were traced, so that nothing was raised.
     """
 
-    row_strategy: npt.ArrayLike
-    column_strategy: npt.ArrayLike
-    value: npt.ArrayLike
-    lower: npt.ArrayLike
-    upper: npt.ArrayLike
-    gap: npt.ArrayLike
-    status: npt.ArrayLike
+    row_strategy: AnyArray
+    column_strategy: AnyArray
+    value: AnyArray
+    lower: AnyArray
+    upper: AnyArray
+    gap: AnyArray
+    status: AnyArray
 
 
 def payoffs(M: npt.ArrayLike) -> npt.NDArray[np.float64]:
