@@ -34,7 +34,9 @@ from iwae_jax.minimax.extrapolation import (
     stochastic_extragradient,
 )
 from iwae_jax.minimax.fixed_point import dual_halpern, halpern, krasnoselskii_mann, primal_dual
+from iwae_jax.minimax.interior_point import Interior, interior_step, start_interior
 from iwae_jax.minimax.loops import Solution, solve, trajectory
+from iwae_jax.minimax.matrix_games import solve_matrix_game
 from iwae_jax.minimax.method import (
     CONVERGED,
     NOT_CONVERGED,
@@ -53,6 +55,7 @@ from iwae_jax.minimax.multiplicative import (
 from iwae_jax.minimax.nonconvex import competitive, consensus, symplectic_adjustment
 from iwae_jax.minimax.problem import Saddle, duality_gap, field, saddle_value
 from iwae_jax.minimax.products import everything, product
+from iwae_jax.minimax.regret_matching import Progress, predictive_regret_matching
 from iwae_jax.minimax.sets import ConvexSet, box, joint_simplex, non_negative, simplex
 from iwae_jax.minimax.small_games import solve_small_game, solve_small_games
 
@@ -68,8 +71,10 @@ __all__ = [
     "Equilibria",
     "Exploitability",
     "Info",
+    "Interior",
     "MatrixGameSolution",
     "Method",
+    "Progress",
     "Saddle",
     "Solution",
     "State",
@@ -96,6 +101,7 @@ __all__ = [
     "field_norm",
     "halfspace",
     "halpern",
+    "interior_step",
     "joint_simplex",
     "krasnoselskii_mann",
     "l1_ball",
@@ -107,15 +113,18 @@ __all__ = [
     "optimistic",
     "optimistic_multiplicative_weights",
     "payoffs",
+    "predictive_regret_matching",
     "primal_dual",
     "product",
     "saddle_value",
     "simplex",
     "simultaneous_descent_ascent",
     "solve",
+    "solve_matrix_game",
     "solve_small_game",
     "solve_small_games",
     "start",
+    "start_interior",
     "stochastic_extragradient",
     "strategy",
     "symplectic_adjustment",
