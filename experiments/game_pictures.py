@@ -75,3 +75,64 @@ def exploitability_map(M: np.ndarray, example: np.ndarray):
     )
     axis.set_title("Only (1/3, 1/3, 1/3) loses nothing", fontsize=9)
     return figure
+
+
+def training_paths(paths, far: dict[str, dict[str, np.ndarray]]):
+    """The parameters of the Dirac-GAN, and the distances from the solution of both games."""
+    figure, axes = plt.subplots(1, 3, figsize=(11.0, 3.8))
+    palette = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
+    colours = dict(zip(paths, palette, strict=False))
+    for name, path in paths.items():
+        stop = 400
+        axes[0].plot(path.theta[:stop, 0], path.phi[:stop, 0], lw=0.8, color=colours[name])
+    axes[0].plot(0.0, 0.0, "k*", ms=8)
+    axes[0].set(xlabel="generator", ylabel="discriminator", title="Dirac-GAN, first 400 steps",
+                xlim=(-3, 3), ylim=(-3, 3))  # fmt: skip
+    for axis, (game, by_name) in zip(axes[1:], far.items(), strict=True):
+        for name, distance in by_name.items():
+            shown = np.maximum(distance[1:], 1e-16)
+            label = name.replace("_", " ")
+            axis.loglog(
+                np.arange(1, len(distance)), shown, lw=1.0, color=colours[name], label=label
+            )
+        axis.set(xlabel="step", title=f"{game.capitalize()} GAN", ylim=(1e-16, 1e3))
+    axes[1].set_ylabel("distance from the solution")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", fontsize=7)
+    return figure
+
+
+def discriminators(grid: np.ndarray, score: np.ndarray):
+    """The score ``[generator, discriminator]`` of the Dirac-GAN over a grid, cut two ways."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.4), sharey=True)
+    middle = len(grid) // 2
+    left.plot(grid, score[middle], label="perfect generator")
+    left.plot(grid, score[-1], label="bad generator (fakes at 2)")
+    left.set(xlabel="discriminator", ylabel="its score (nats)")
+    left.set_title("Against a perfect generator\nevery discriminator scores the same", fontsize=9)
+    right.plot(grid, score[:, middle], label="discriminator frozen at 50-50")
+    right.plot(grid, score.max(1), label="best discriminator")
+    right.set(xlabel="generator (where its fakes are; the data are at 0)")
+    right.set_title("but frozen at 50-50\nit lets every generator pass", fontsize=9)
+    for axis in (left, right):
+        axis.legend(fontsize=7)
+    return figure
+
+
+def strategies(solutions):
+    """The probabilities of both players, game by game, from the largest."""
+    figure, axes = plt.subplots(2, 4, figsize=(10.0, 4.2), squeeze=False)
+    for axis in axes.flat[len(solutions) :]:
+        axis.axis("off")
+    for axis, (name, solution) in zip(axes.flat, solutions.items(), strict=False):
+        for strategy, label in (
+            (solution.row_strategy, "row"),
+            (solution.column_strategy, "column"),
+        ):
+            ordered = np.maximum(-np.sort(-strategy), 1e-12)
+            axis.semilogy(np.arange(1, len(ordered) + 1), ordered, lw=1.0, label=label)
+        axis.set_title(name.replace("_", " "), fontsize=8)
+        axis.set_ylim(1e-12, 1.5)
+    axes[0, 0].legend(fontsize=7)
+    figure.supxlabel("choices, the most likely first", fontsize=9)
+    figure.supylabel("probability", fontsize=9)
+    return figure

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import rock_paper_scissors, run
+from experiments import matrix_games, rock_paper_scissors, run, two_player_training
+from experiments.games import GAMES
 from tests.house import ROOT
 
 THIRDS = [1.0 / 3.0] * 3
@@ -71,3 +72,42 @@ def test_a_bad_command_ends_with_status_2():
     assert answer.returncode == 2
     assert "--steps" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_games_of_every_family_have_their_values(tmp_path):
+    summary = matrix_games.main(matrix_games.Options(output_dir=tmp_path / "all", size=3))
+    assert (tmp_path / "all" / "strategies.png").exists()
+    for name in GAMES:
+        assert summary[f"{name}_converged"] == "yes"
+        exact = summary[f"{name}_exact_value"]
+        if exact is not None:
+            assert summary[f"{name}_lower"] <= exact <= summary[f"{name}_upper"]
+    assert summary["kuhn_poker_exact_value"] == -1.0 / 18.0
+    assert summary["kuhn_poker_rows"] == 64
+    with pytest.raises(run.BadInput, match="--size"):
+        matrix_games.main(matrix_games.Options(size=2))
+    with pytest.raises(run.BadInput, match="--tolerance"):
+        matrix_games.main(matrix_games.Options(tolerance=0.0))
+
+
+def test_two_players_cycle_or_converge(tmp_path):
+    few = ("descent_ascent", "adam", "extragradient", "anchored_extragradient", "consensus")
+    every = two_player_training.methods
+    with pytest.MonkeyPatch.context() as patch:
+        chosen = lambda *args: {k: v for k, v in every(*args).items() if k in few}
+        patch.setattr(two_player_training, "methods", chosen)
+        options = two_player_training.Options(output_dir=tmp_path / "gan", steps=5000)
+        summary = two_player_training.main(options)
+    assert {"training.png", "discriminators.png"} <= {p.name for p in (tmp_path / "gan").iterdir()}
+    for game in ("dirac", "gaussian"):
+        start = np.sqrt(1.25) if game == "dirac" else np.hypot(1.0, np.log(2.0))
+        for name in ("descent_ascent", "adam"):
+            assert summary[f"{game}_{name}_distance"] > start
+        for name in ("extragradient", "anchored_extragradient", "consensus"):
+            assert summary[f"{game}_{name}_distance"] < 0.01
+    score = -2.0 * np.log(2.0)
+    assert summary["perfect_generator_score"] == pytest.approx(score)
+    assert summary["half_discriminator_score"] == pytest.approx(score)
+    assert summary["best_discriminator_score"] > score
+    with pytest.raises(run.BadInput, match="--steps"):
+        two_player_training.main(two_player_training.Options(steps=0))
