@@ -3,7 +3,8 @@
 Claim, on a Gaussian game of 1000 x 1000: faster than the fastest peer at gaps 1e-4, 1e-6 and 1e-10.
 Every answer is certified by `minimax.certify`; MPAX is asked for more and more until its certified
 gap is small enough, and only that setting counts; the building of its problem is left out. The time
-is CPU time, after a first call; the exact peers, which take seconds, run once. Peers that are not installed are left out: scipy, quantecon, mpax.
+is CPU time, after a first call; the exact peers, which take seconds, run once. Peers that are not
+installed are left out: scipy, quantecon, mpax.
 
     taskset -c 0 python -m benchmarks.matrix_games            (one core, about 10 minutes)
     taskset -c 0 python -m benchmarks.matrix_games --small    (batches of 3 x 3 games)

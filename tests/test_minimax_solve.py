@@ -105,3 +105,14 @@ def test_the_gradient_of_the_value_is_implicit(float64):
         jax.jit(jax.value_and_grad(value))(M), jax.value_and_grad(closed)(M), strict=True
     ):
         np.testing.assert_allclose(actual, expected, atol=1e-10)
+
+
+def test_nothing_leaks_from_a_trace():
+    gap = partial(minimax.duality_gap, loss=rps, feasible=SIMPLEX)
+    method = minimax.averaged(minimax.extragradient(rps, step_size=0.3, project=SIMPLEX.project))
+    call = partial(minimax.solve, method=method, gap=gap, tolerance=0.1, max_steps=100)
+    with jax.checking_leaks():
+        solution = jax.jit(call)(jnp.asarray(A, jnp.float32), jnp.asarray(B, jnp.float32))
+        small = jax.jit(minimax.solve_small_game)(jnp.eye(2, dtype=jnp.float32))
+    assert solution.status == small.status == minimax.CONVERGED
+    assert solution.gap.dtype == jnp.float32
