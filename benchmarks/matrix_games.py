@@ -20,7 +20,7 @@ import numpy as np
 
 from iwae_jax import minimax
 
-TOLERANCES = (1e-4, 1e-6, 1e-10)
+TOLERANCES = [1e-4, 1e-6, 1e-10]
 
 
 def ours(M, tolerance):
@@ -118,7 +118,7 @@ def timed(solve, M, tolerance):
     return seconds, float(minimax.certify(M, normalised(p), normalised(q), tolerance=0.0).gap)
 
 
-def large(size, rounds):
+def large(size, rounds, tolerances):
     M = np.random.default_rng(0).normal(size=(size, size))
     tiny = np.random.default_rng(0).normal(size=(5, 5))
     table = solvers()
@@ -128,7 +128,7 @@ def large(size, rounds):
     for name in [name for name in table if name in ("highs-ipm", "quantecon minmax")]:
         timed(table[name][0], tiny, 0.0)
         exact[name] = timed(table[name][0], M, 0.0)
-    for tolerance in TOLERANCES:
+    for tolerance in tolerances:
         seconds, gaps = {name: [spent] for name, (spent, _) in exact.items()}, {}
         gaps |= {name: gap for name, (_, gap) in exact.items()}
         for name in [name for name in table if name not in exact]:
@@ -189,13 +189,14 @@ def small(rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1000)
+    parser.add_argument("--tolerance", type=float, nargs="+", default=TOLERANCES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small", action="store_true", help="batches of 3 x 3 games instead")
     args = parser.parse_args()
     if args.small:
         small(args.rounds)
     else:
-        large(args.size, args.rounds)
+        large(args.size, args.rounds, args.tolerance)
 
 
 if __name__ == "__main__":

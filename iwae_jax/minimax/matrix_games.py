@@ -17,8 +17,9 @@ from iwae_jax.types import Array
 Strategies = tuple[npt.NDArray, npt.NDArray]
 
 # Of games scaled to payoffs between -1 and 1: where float32 is left for float64, the gap below
-# which the choices that are played can be told, and the finest gap that float32 can be asked for.
-_SINGLE, _TELLING, _FINEST = 1e-3, 1e-7, 1e-7
+# which the choices that are played can be told, and the finest gap that float32 can be asked for,
+# and how far its idea of a gap is from the proven one.
+_SINGLE, _TELLING, _FINEST, _ROUNDING = 1e-3, 1e-7, 1e-7, 2e-8
 _STEPS = 8000
 
 
@@ -183,7 +184,7 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
     scaled, target = (M - middle) / half, tolerance / half
     if max(M.shape) > 256 and target >= _FINEST:
         found = _compiled_regret_matching()(
-            jnp.asarray(scaled, jnp.float32), tolerance=np.float32(0.9 * target),
+            jnp.asarray(scaled, jnp.float32), tolerance=np.float32(target - _ROUNDING),
             max_steps=_STEPS, check_every=16,
         )  # fmt: skip
         solution = prove(found.row_strategy, found.column_strategy)
