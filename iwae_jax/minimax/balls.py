@@ -7,7 +7,7 @@ from jax import flatten_util
 from optax import projections
 
 from iwae_jax.minimax._checks import require_positive, with_standard_promotion
-from iwae_jax.minimax.sets import ConvexSet, box
+from iwae_jax.minimax.sets import ConvexSet, box, simplex
 from iwae_jax.types import Array, PyTree
 
 
@@ -42,7 +42,13 @@ def l1_ball(radius: float | Array) -> ConvexSet:
         one_hot = jax.nn.one_hot(steepest, flat.size, dtype=flat.dtype)
         return unravel(-radius * jnp.sign(flat[steepest]) * one_hot)
 
-    project = with_standard_promotion(lambda tree: projections.projection_l1_ball(tree, radius))
+    def project(tree: PyTree) -> PyTree:
+        # Optax's own refuses float32 in double precision: its two branches differ in dtype.
+        flat, unravel = flatten_util.ravel_pytree(tree)
+        size = jnp.abs(flat)
+        outside = jnp.sign(flat) * simplex(total=radius).project(size)
+        return unravel(jnp.where(jnp.sum(size) <= radius, flat, outside))
+
     return ConvexSet(project, lowest)
 
 
