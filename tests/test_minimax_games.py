@@ -46,7 +46,7 @@ def bounds_in_float64(M, solutions):
 def test_every_fuzzed_game_is_solved(shape, dtype, float64):
     rng = np.random.default_rng(hash(shape) % 1000)
     M = np.asarray(fuzz(rng, *shape, 4000), dtype)
-    solutions = jax.jit(minimax.solve_small_games)(jnp.asarray(M))
+    solutions = jax.device_get(jax.jit(minimax.solve_small_games)(jnp.asarray(M)))
     largest = np.abs(M).max((0, 1)).astype(np.float64)
     relative = 1e-6 if dtype == "float32" else 1e-14
     solved = np.asarray(solutions.status) == minimax.CONVERGED
