@@ -1,0 +1,141 @@
+"""Matrix games of any size: every answer is proved by its certificate, which is recomputed here."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from iwae_jax import minimax
+
+SIZE = 40
+
+
+def skew(rng):
+    M = rng.normal(size=(SIZE, SIZE))
+    return M - M.T
+
+
+def hilbert(rng):
+    return 1.0 / (1.0 + np.add.outer(np.arange(SIZE), np.arange(SIZE)))
+
+
+def near_duplicates(rng):
+    M = rng.normal(size=(SIZE, SIZE))
+    M[1::2] = M[::2] + 1e-7 * rng.normal(size=(SIZE // 2, SIZE))
+    return M
+
+
+FAMILIES = {
+    "gaussian": lambda rng: rng.normal(size=(SIZE, SIZE)),
+    "skew": skew,
+    "integers": lambda rng: rng.integers(-1, 2, (SIZE, SIZE)).astype(float),
+    "hilbert": hilbert,
+    "near duplicates": near_duplicates,
+    "sparse": lambda rng: rng.normal(size=(SIZE, SIZE)) * (rng.uniform(size=(SIZE, SIZE)) < 0.1),
+    "scaled columns": lambda rng: rng.normal(size=(SIZE, SIZE)) * np.logspace(-3, 3, SIZE),
+    "far from zero": lambda rng: 1e6 + rng.normal(size=(SIZE, SIZE)),
+    "tiny": lambda rng: 1e-6 * rng.normal(size=(SIZE, SIZE)),
+    "rank one": lambda rng: np.outer(rng.normal(size=SIZE), rng.normal(size=SIZE)),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_solved_to_a_proven_gap(name):
+    M = FAMILIES[name](np.random.default_rng(1))
+    # Rows that differ by 1e-7, and scales from 1e-3 to 1e3, leave fewer digits.
+    hard = name in ("near duplicates", "scaled columns")
+    tolerance = (1e-8 if hard else 1e-10) * np.max(np.abs(M))
+    solution = minimax.solve_matrix_game(M, tolerance=tolerance)
+    p, q = solution.row_strategy, solution.column_strategy
+    assert p.min() >= 0.0
+    assert q.min() >= 0.0
+    np.testing.assert_allclose([p.sum(), q.sum()], 1.0, rtol=1e-14)
+    upper, lower = np.max(p @ M), np.min(M @ q)
+    assert solution.lower <= lower <= upper <= solution.upper
+    assert solution.status == minimax.CONVERGED
+    assert solution.upper - solution.lower == solution.gap <= tolerance
+    if name == "skew":
+        assert abs(solution.value) <= tolerance
+
+
+def test_rows_and_columns_change_places():
+    M = np.random.default_rng(2).normal(size=(30, SIZE))
+    wide = minimax.solve_matrix_game(M, tolerance=1e-10)
+    tall = minimax.solve_matrix_game(-M.T, tolerance=1e-10)
+    assert wide.status == tall.status == minimax.CONVERGED
+    np.testing.assert_allclose(tall.value, -wide.value, atol=1e-10)
+    np.testing.assert_allclose(tall.column_strategy, wide.row_strategy, atol=1e-7)
+
+
+def test_large_games_are_solved_in_float32_where_that_is_enough():
+    M = np.random.default_rng(3).normal(size=(300, 260))
+    solution = minimax.solve_matrix_game(M, tolerance=1e-2)
+    assert solution.status == minimax.CONVERGED
+    assert 1e-6 < solution.gap <= 1e-2
+    assert solution.lower <= np.min(M @ solution.column_strategy)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (2, 3)])
+def test_thin_and_small_games(shape):
+    M = np.random.default_rng(4).integers(-3, 4, shape).astype(float)
+    solution = minimax.solve_matrix_game(M, tolerance=1e-13)
+    assert solution.status == minimax.CONVERGED
+    assert solution.lower <= minimax.all_equilibria(M).value <= solution.upper
+
+
+def test_a_saddle_of_the_matrix_and_a_constant_game():
+    M = np.add.outer(np.arange(6.0), np.zeros(5)) + np.array([0.0, 3.0, 1.0, 2.0, 0.5])
+    solution = minimax.solve_matrix_game(M, tolerance=1e-12)
+    assert solution.row_strategy[0] == solution.column_strategy[1] == 1.0
+    assert solution.value == pytest.approx(3.0)
+    assert minimax.solve_matrix_game(np.full((4, 9), 7.0), tolerance=1e-12).status == 0
+
+
+def test_the_answer_is_honest_where_no_dtype_can_do_it():
+    M = np.random.default_rng(5).normal(size=(SIZE, SIZE))
+    solution = minimax.solve_matrix_game(M, tolerance=0.0)
+    assert solution.status == minimax.NOT_CONVERGED
+    assert 0.0 < solution.gap < 1e-11
+
+
+def test_it_runs_with_double_precision_off_and_leaves_it_off():
+    before = jax.config.jax_enable_x64
+    M = np.random.default_rng(6).normal(size=(SIZE, SIZE)).astype(np.float32)
+    solution = minimax.solve_matrix_game(jnp.asarray(M), tolerance=1e-9)
+    assert solution.status == minimax.CONVERGED
+    assert solution.row_strategy.dtype == np.float64
+    assert jax.config.jax_enable_x64 == before
+
+
+@pytest.mark.parametrize(
+    ("M", "tolerance", "error", "word"),
+    [
+        ([[0.0, np.nan]], 1e-6, ValueError, "finite"),
+        ([[]], 1e-6, ValueError, "empty"),
+        ([[1.0], [1.0, 2.0]], 1e-6, ValueError, "ragged"),
+        ([[1.0, 2.0]], -1.0, ValueError, "tolerance"),
+        ([[1.0, 2.0]], np.nan, ValueError, "tolerance"),
+    ],
+)
+def test_wrong_input_is_refused(M, tolerance, error, word):
+    with pytest.raises(error, match=word):
+        minimax.solve_matrix_game(M, tolerance=tolerance)
+
+
+def test_predictive_regret_matching_in_both_dtypes(float64):
+    M = np.random.default_rng(7).normal(size=(20, 30))
+    exact = minimax.solve_matrix_game(M, tolerance=1e-12)
+    for dtype, tolerance in ((jnp.float32, 1e-4), (jnp.float64, 1e-6)):
+        found = minimax.predictive_regret_matching(jnp.asarray(M, dtype), tolerance=tolerance)
+        assert found.row_strategy.dtype == dtype
+        proved = minimax.certify(
+            M, found.row_strategy, found.column_strategy, tolerance=1.1 * tolerance
+        )
+        assert proved.status == minimax.CONVERGED
+        assert proved.lower <= exact.value <= proved.upper
+        np.testing.assert_allclose(found.gap, proved.gap, atol=0.1 * tolerance)
+    stopped = minimax.predictive_regret_matching(
+        jnp.asarray(M), tolerance=0.0, max_steps=32, check_every=16
+    )
+    assert stopped.steps == 32
+    assert stopped.gap > 0.0
