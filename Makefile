@@ -4,7 +4,15 @@ BIN := $(VENV)/bin
 # Most of the time goes into compilation, which two processes do twice as fast.
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-modes clean
+.PHONY: demo test test-modes same-python clean
+
+# An environment that is there already would hide the Python that was asked for.
+ifneq ($(origin PYTHON),file)
+demo test test-modes: same-python
+endif
+same-python: | $(BIN)/python
+	@test "$$($(PYTHON) --version)" = "$$($(BIN)/python --version)" || \
+	  { echo "$(VENV) has $$($(BIN)/python --version): run make clean, or choose another VENV."; exit 2; }
 
 demo: $(VENV)/.experiments
 	$(BIN)/python -m experiments.train_iwae
