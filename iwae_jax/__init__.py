@@ -1,6 +1,7 @@
 """Importance-weighted inference in JAX: bounds, gradient estimators, models, and their proofs."""
 
 from iwae_jax import (
+    anomaly,
     bounds,
     checkpoints,
     data,
@@ -35,6 +36,7 @@ __all__ = [
     "LatentVariableModel",
     "OverSamples",
     "Params",
+    "anomaly",
     "bounds",
     "checkpoints",
     "data",
