@@ -15,7 +15,7 @@ from iwae_jax.types import PyTree
 SCHEMA = 1
 
 
-class DetectorError(RuntimeError):
+class DetectorError(ValueError):
     """A detector's folder is missing, damaged, or another model's."""
 
 

@@ -33,7 +33,7 @@ def typicality(log_probs: npt.ArrayLike, *, validation: npt.ArrayLike) -> np.nda
       Nalisnick, Matsukawa, Teh and Lakshminarayanan (2019), Detecting Out-of-Distribution Inputs
       to Deep Generative Models Using Typicality, arXiv:1906.02994.
     """
-    return -np.abs(np.asarray(log_probs, np.float64) - np.mean(validation, dtype=np.float64))
+    return -np.abs(np.asarray(log_probs, np.float64) - np.asarray(validation, np.float64).mean())
 
 
 def batch_typicality(

@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from iwae_jax import densities
 from iwae_jax.flows.structures import Base
@@ -143,7 +144,7 @@ def gaussian_mixture(*, num_components: int, size: int) -> BaseAndParams:
 
 
 def class_gaussians(
-    zs: Array, labels: Array, *, num_classes: int, shrinkage: float = 0.3
+    zs: npt.ArrayLike, labels: npt.ArrayLike, *, num_classes: int, shrinkage: float = 0.3
 ) -> PyTree:
     r"""Parameters of a `gaussian_mixture` with one component for each class.
 
@@ -175,22 +176,22 @@ def class_gaussians(
     """
     if not 0.0 <= shrinkage <= 1.0:
         raise ValueError(f"shrinkage must be from 0 to 1; got {shrinkage}.")
-    chex.assert_equal_shape_prefix((zs, labels), 1)
     dtype = jnp.asarray(zs).dtype
     # On the host and in double precision: covariances of pixels are close to singular.
-    zs, labels = np.asarray(zs, np.float64), np.asarray(labels)
-    overall = np.cov(zs.T, ddof=0)
+    points, classes = np.asarray(zs, np.float64), np.asarray(labels)
+    chex.assert_equal_shape_prefix((points, classes), 1)
+    overall = np.cov(points.T, ddof=0)
 
     def of_class(index: int) -> dict[str, np.ndarray]:
-        own = zs[labels == index]
+        own = points[classes == index]
         covariance = (1.0 - shrinkage) * np.cov(own.T, ddof=0) + shrinkage * overall
         whitener = np.linalg.inv(np.linalg.cholesky(covariance))
         tril = np.tril(whitener, -1) + np.diag(np.log(np.diagonal(whitener)))
-        return {"logits": np.log(len(own) / len(zs)), "mean": own.mean(0), "tril": tril}
+        return {"logits": np.log(len(own) / len(points)), "mean": own.mean(0), "tril": tril}
 
-    classes = [of_class(index) for index in range(num_classes)]
+    each = [of_class(index) for index in range(num_classes)]
     return {
-        name: jnp.asarray(np.stack([found[name] for found in classes]), dtype)
+        name: jnp.asarray(np.stack([found[name] for found in each]), dtype)
         for name in ("logits", "mean", "tril")
     }
 

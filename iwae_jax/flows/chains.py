@@ -51,7 +51,7 @@ def chain(layers: Sequence[Layer]) -> Layer:
         return x, _zero(x) if total is None else total
 
     def initialise(params: PyTree, xs: PyTree, *contexts: PyTree) -> PyTree:
-        fitted = []
+        fitted: list[PyTree] = []
         for bijection, own in zip(reversed(bijections), reversed(params), strict=True):
             own = bijection.initialise(own, xs, *contexts)
             xs = _pull_back(bijection, own, xs, *contexts)

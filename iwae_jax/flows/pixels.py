@@ -6,6 +6,7 @@ A grey level n of an image is the interval [n, n + 1). So a flow over images is 
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import chex
 import jax
@@ -170,7 +171,7 @@ def grey_levels(key: Key, image: Array) -> Array:
     return image.astype(jnp.float32)
 
 
-def bits_per_dim(log_prob: Array, *, size: int) -> Array:
+def bits_per_dim(log_prob: Any, *, size: int) -> Any:
     r"""Bits that a code of this density needs for each pixel.
 
     .. math:: -\log p(x) / (D \log 2)

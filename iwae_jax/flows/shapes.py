@@ -47,12 +47,11 @@ def permutation(order: Sequence[int]) -> Layer:
       Dinh, Krueger and Bengio (2015), NICE: Non-linear Independent Components Estimation,
       arXiv:1410.8516.
     """
-    order = np.asarray(order, np.int32)
-    size = len(order)
-    if not np.array_equal(np.sort(order), np.arange(size)):
-        raise ValueError(f"order must hold each of 0 to {size - 1} once; got {order.tolist()}.")
-    back = np.argsort(order).astype(np.int32)
-    return _moving(lambda z: z[order], lambda x: x[back], (size,), (size,))
+    there, size = np.asarray(order, np.int32), len(order)
+    if not np.array_equal(np.sort(there), np.arange(size)):
+        raise ValueError(f"order must hold each of 0 to {size - 1} once; got {there.tolist()}.")
+    back = np.argsort(there).astype(np.int32)
+    return _moving(lambda z: z[there], lambda x: x[back], (size,), (size,))
 
 
 def flatten(event_shape: Sequence[int]) -> Layer:

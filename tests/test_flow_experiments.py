@@ -1,0 +1,90 @@
+"""Experiments with flows as a person runs them, on the bundled digits."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import flow_anomaly, flow_density, flow_judging, flow_materials, run
+from iwae_jax import anomaly
+
+SMALL = {
+    "epochs": 1, "seeds": 2, "splits": 3, "num_blocks": 1, "hidden_size": 8, "num_leading": 10,
+}  # fmt: skip
+KEYS = {
+    "type_1_rate", "type_1_ci", "type_2_rate", "type_2_ci", "auroc", "fpr95", "threshold",
+    "bits_per_dim", "train_seconds", "num_parameters", "seeds", "splits", "models",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def detected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    return folder, flow_anomaly.main(flow_anomaly.Options(output_dir=folder, **SMALL))
+
+
+def test_a_run_writes_what_the_conventions_say(detected):
+    folder, summary = detected
+    assert summary == json.loads((folder / "summary.json").read_text())
+    assert summary.keys() >= KEYS
+    assert [row["model"] for row in summary["models"]] == ["RealNVP", "Gaussian", "class mixture"]
+    pictures = {"histograms.png", "roc.png", "oddities.png", "samples.png"}
+    assert {path.name for path in folder.iterdir()} >= pictures
+    low, high = summary["type_1_ci"]
+    assert 0.0 <= low <= summary["type_1_rate"] + 0.5 / 179 <= high + 0.5 / 179
+    assert 0.5 < summary["auroc"] <= 1.0
+
+
+def test_a_saved_detector_gives_the_same_numbers_without_training(detected, tmp_path):
+    folder, summary = detected
+    options = flow_anomaly.Options(
+        output_dir=tmp_path / "again", flow=folder / "detector", splits=3, seeds=1
+    )
+    again = flow_anomaly.main(options)
+    assert again["threshold"] == summary["threshold"]
+    names = ("type_1_errors_first_split", "type_2_errors_first_split")
+    assert [again[name] for name in names] == [summary[name] for name in names]
+
+
+def test_a_damaged_detector_ends_the_run(tmp_path):
+    broken = anomaly.save(tmp_path / "broken", anomaly.Detector(np.ones(2), 0.0, {}))
+    (broken / "arrays.npz").write_bytes(b"")
+    with pytest.raises(anomaly.DetectorError, match="damaged"):
+        flow_anomaly.main(flow_anomaly.Options(output_dir=tmp_path / "run", flow=broken))
+
+
+def test_judging_counts_what_lies_below():
+    scores = {"test": np.arange(10.0), "anomalous": np.array([-100.0, 5.0])}
+    for line in flow_judging.judge(scores, splits=2, num_std=3.0):
+        assert line["type_1_errors"] == 0
+        assert line["type_2_errors"] == 1
+    one, other = flow_judging.judge(scores, splits=2, num_std=3.0)
+    assert one["threshold"] != other["threshold"]
+
+
+def test_the_study_of_alpha_compresses_better_where_alpha_is_small(tmp_path):
+    options = flow_density.Options(output_dir=tmp_path / "run", alphas=(1e-6, 0.1))
+    rows = flow_density.main(options)["models"]
+    gaussian = [row["bits_per_dim"] for row in rows if row["model"] == "Gaussian"]
+    assert gaussian[0] < gaussian[1]
+
+
+def test_spliced_images_are_of_two_classes():
+    images = np.repeat(np.arange(10, dtype=np.uint8), 64 * 3).reshape(30, 8, 8)
+    labels = np.repeat(np.arange(10), 3)
+    for image in flow_materials.spliced(images, labels):
+        values, counts = np.unique(image, return_counts=True)
+        assert len(values) == 2
+        assert counts.tolist() == [32, 32]
+    assert flow_materials.shifted(images).shape == images.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"alpha": 0.5}, "--alpha"), ({"seeds": 0}, "--seeds"), ({"learning_rate": 0.0}, "--learn")],
+)
+def test_bad_options_are_refused(change, word, tmp_path):
+    with pytest.raises(run.BadInput, match=word):
+        flow_anomaly.main(flow_anomaly.Options(output_dir=tmp_path / "run", **change))
+    with pytest.raises(run.BadInput, match="--alphas"):
+        flow_density.main(flow_density.Options(output_dir=tmp_path / "run", alphas=(0.7,)))
