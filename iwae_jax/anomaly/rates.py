@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 
-def error_counts(normal: npt.ArrayLike, anomalous: npt.ArrayLike, *, threshold: float):
+def error_counts(
+    normal: npt.ArrayLike, anomalous: npt.ArrayLike, *, threshold: float
+) -> tuple[int, int]:
     """Errors of both types: normal data that are flagged, and anomalies that are not.
 
     Args:
