@@ -32,28 +32,27 @@ def _continuous(x: Array, shape: tuple[int, ...]) -> None:
 def unit_pixels(event_shape: Sequence[int]) -> Layer:
     r"""Pixels on [0, 1] as those on [0, 256).
 
-        .. math:: x = 256 y
+    .. math:: x = 256 y
 
-        Args:
-          event_shape: shape of the image.
+    Args:
+      event_shape: shape of the image.
 
-        Returns:
-          The bijection, which has no parameters.
+    Returns:
+      The bijection, which has no parameters.
 
-        Raises:
-          TypeError: the pixels are integers.
+    Raises:
+      TypeError: the pixels are integers.
 
-        Example:
-          >>> import jax.numpy as jnp
-    from jax.typing import ArrayLike
-          >>> from iwae_jax import flows
-          >>> layer, params = flows.unit_pixels((2,))
-          >>> layer.inverse_and_log_det(params, jnp.array([64.0, 128.0]))[0].tolist()
-          [0.25, 0.5]
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from iwae_jax import flows
+      >>> layer, params = flows.unit_pixels((2,))
+      >>> layer.inverse_and_log_det(params, jnp.array([64.0, 128.0]))[0].tolist()
+      [0.25, 0.5]
 
-        References:
-          Theis, van den Oord and Bethge (2016), A Note on the Evaluation of Generative Models,
-          arXiv:1511.01844.
+    References:
+      Theis, van den Oord and Bethge (2016), A Note on the Evaluation of Generative Models,
+      arXiv:1511.01844.
     """
     shape = tuple(event_shape)
     log_det = math.prod(shape) * math.log(NUM_LEVELS)
@@ -72,35 +71,34 @@ def unit_pixels(event_shape: Sequence[int]) -> Layer:
 def logit_pixels(event_shape: Sequence[int], *, alpha: float = 0.05) -> Layer:
     r"""Pixels through the logit, kept away from its ends by alpha.
 
-        .. math:: y = \mathrm{logit}(\alpha + (1 - 2\alpha)\, x / 256)
+    .. math:: y = \mathrm{logit}(\alpha + (1 - 2\alpha)\, x / 256)
 
-        The log-density of an image depends on alpha; only bits per pixel on [0, 256), which this
-        log-det gives, compare. Outside the image of the line the log-det is -inf and the value 0, with
-        finite gradients.
+    The log-density of an image depends on alpha; only bits per pixel on [0, 256), which this
+    log-det gives, compare. Outside the image of the line the log-det is -inf and the value 0, with
+    finite gradients.
 
-        Args:
-          event_shape: shape of the image.
-          alpha: the margin, between 0 and 1/2. Benchmarks of density use 1e-6; a detector is better
-            with a larger one, because otherwise the noise of saturated pixels dominates.
+    Args:
+      event_shape: shape of the image.
+      alpha: the margin, between 0 and 1/2. Benchmarks of density use 1e-6; a detector is better
+        with a larger one, because otherwise the noise of saturated pixels dominates.
 
-        Returns:
-          The bijection, which has no parameters.
+    Returns:
+      The bijection, which has no parameters.
 
-        Raises:
-          TypeError: the pixels are integers.
-          ValueError: alpha is out of its range.
+    Raises:
+      TypeError: the pixels are integers.
+      ValueError: alpha is out of its range.
 
-        Example:
-          >>> import jax.numpy as jnp
-    from jax.typing import ArrayLike
-          >>> from iwae_jax import flows
-          >>> layer, params = flows.logit_pixels((1,), alpha=0.05)
-          >>> layer.forward_and_log_det(params, jnp.zeros(1))[0].tolist()
-          [128.0]
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from iwae_jax import flows
+      >>> layer, params = flows.logit_pixels((1,), alpha=0.05)
+      >>> layer.forward_and_log_det(params, jnp.zeros(1))[0].tolist()
+      [128.0]
 
-        References:
-          Dinh, Sohl-Dickstein and Bengio (2017), Density Estimation Using Real NVP, section 4.1,
-          arXiv:1605.08803; Papamakarios, Pavlakou and Murray (2017), arXiv:1705.07057.
+    References:
+      Dinh, Sohl-Dickstein and Bengio (2017), Density Estimation Using Real NVP, section 4.1,
+      arXiv:1605.08803; Papamakarios, Pavlakou and Murray (2017), arXiv:1705.07057.
     """
     if not 0.0 < alpha < 0.5:
         raise ValueError(f"alpha must lie between 0 and 0.5, both excluded; got {alpha}.")
@@ -132,22 +130,21 @@ def logit_pixels(event_shape: Sequence[int], *, alpha: float = 0.05) -> Layer:
 def midpoints(images: ArrayLike) -> Array:
     """The middles of the intervals of grey levels, without noise.
 
-        Args:
-          images: ``[...]``, uint8.
+    Args:
+      images: ``[...]``, uint8.
 
-        Returns:
-          ``[...]``, float32, from 0.5 to 255.5.
+    Returns:
+      ``[...]``, float32, from 0.5 to 255.5.
 
-        Example:
-          >>> import jax.numpy as jnp
-    from jax.typing import ArrayLike
-          >>> from iwae_jax import flows
-          >>> flows.midpoints(jnp.array([0, 255], jnp.uint8)).tolist()
-          [0.5, 255.5]
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from iwae_jax import flows
+      >>> flows.midpoints(jnp.array([0, 255], jnp.uint8)).tolist()
+      [0.5, 255.5]
 
-        References:
-          Theis, van den Oord and Bethge (2016), A Note on the Evaluation of Generative Models,
-          arXiv:1511.01844.
+    References:
+      Theis, van den Oord and Bethge (2016), A Note on the Evaluation of Generative Models,
+      arXiv:1511.01844.
     """
     return jnp.asarray(images).astype(jnp.float32) + 0.5
 
