@@ -1,5 +1,6 @@
 """The densities that the experiments with flows compare, and how each is fitted and run."""
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from iwae_jax import estimators, flows, training
+from iwae_jax import LatentVariableModel, Params, estimators, flows, training
 from iwae_jax.types import Array, Key, PyTree
 
 BATCH = 256
@@ -154,6 +155,18 @@ def _in_pieces(function, params: PyTree, xs: np.ndarray) -> np.ndarray:
     return np.concatenate(pieces)
 
 
+# One model and one optimiser for all seeds: a new one would compile the training again.
+@functools.cache
+def _model(flow: flows.Flow) -> LatentVariableModel:
+    return flows.uniform_dequantisation((), flow=flow)[0]
+
+
+@functools.cache
+def _optimizer(num_steps: int, learning_rate: float) -> optax.GradientTransformation:
+    schedule = training.short_optimizer(num_steps=num_steps, learning_rate=learning_rate)
+    return optax.chain(optax.clip_by_global_norm(500.0), schedule)
+
+
 def train(
     key: Key,
     density: Density,
@@ -166,18 +179,15 @@ def train(
     on_progress: Callable[[training.FitProgress], None],
 ) -> Density:
     """Maximises the dequantised log-likelihood along a cosine, with clipped gradients."""
-    model, params = flows.uniform_dequantisation(density.params, flow=density.flow)
+    params = Params(generative=density.params, inference=())
     batch_size = min(BATCH, len(images))
     num_steps = epochs * (len(images) // batch_size)
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(500.0),
-        training.short_optimizer(num_steps=num_steps, learning_rate=learning_rate),
-    )
     result = training.fit(
-        key, params, images, model=model, estimator=estimators.pathwise, num_samples=1,
-        optimizer=optimizer, batch_size=batch_size, num_epochs=epochs, steps_per_scan=50,
-        observe=flows.grey_levels, validation_images=validation_images,
-        checkpoint_dir=checkpoint_dir, on_progress=on_progress,
+        key, params, images, model=_model(density.flow), estimator=estimators.pathwise,
+        num_samples=1, optimizer=_optimizer(num_steps, learning_rate), batch_size=batch_size,
+        num_epochs=epochs, steps_per_scan=50, observe=flows.grey_levels,
+        validation_images=validation_images, checkpoint_dir=checkpoint_dir,
+        on_progress=on_progress,
     )  # fmt: skip
     return Density(density.flow, result.params.generative)
 
