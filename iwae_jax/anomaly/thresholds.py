@@ -63,7 +63,7 @@ def median_minus_mad(scores: npt.ArrayLike, *, num_std: float = 3.0) -> float:
     Example:
       >>> from iwae_jax import anomaly
       >>> round(anomaly.median_minus_mad([1.0, 2.0, 3.0, -1000.0]), 3)
-      -4.172
+      -2.948
 
     References:
       Rousseeuw and Croux (1993), Alternatives to the Median Absolute Deviation, Journal of the
