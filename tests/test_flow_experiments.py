@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from experiments import flow_anomaly, flow_density, flow_judging, flow_materials, flow_models, run
+from experiments import (
+    flow_anomaly,
+    flow_density,
+    flow_judging,
+    flow_materials,
+    flow_models,
+    ood_matrix,
+    run,
+)
 from iwae_jax import anomaly, data
 
 SMALL = {
@@ -72,6 +80,15 @@ def test_the_study_of_alpha_compresses_better_where_alpha_is_small(tmp_path):
     rows = flow_density.main(options)["models"]
     gaussian = [row["bits_per_dim"] for row in rows if row["model"] == "Gaussian"]
     assert gaussian[0] < gaussian[1]
+
+
+def test_the_matrix_sees_that_a_black_image_is_too_likely(tmp_path):
+    options = ood_matrix.Options(output_dir=tmp_path / "run", members=2, num_images=60)
+    rows = {row["anomalous"]: row for row in ood_matrix.main(options)["rows"]}
+    assert rows["black"]["log p"] < 0.5 < 0.9 < rows["black"]["density of states"]
+    assert rows["noise"]["log p"] > 0.99
+    with pytest.raises(run.BadInput, match="--members"):
+        ood_matrix.main(ood_matrix.Options(output_dir=tmp_path / "other", members=1))
 
 
 def test_spliced_images_are_of_two_classes():

@@ -29,8 +29,8 @@ def test_whitening_is_the_gaussian_of_highest_likelihood(float64):
     flow, params = flows.transformed(
         flows.standard_normal(VECTOR), flows.whitening(VECTOR, variance_floor=1e-12)
     )
-    params = flow.initialise(jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params), xs)
-    ours = jax.vmap(flow.log_prob, (None, 0))(params, xs)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+    ours = jax.vmap(flow.log_prob, (None, 0))(flow.initialise(params, xs), xs)
     theirs = scipy.stats.multivariate_normal(np.mean(xs, 0), np.cov(xs.T, ddof=0)).logpdf(xs)
     np.testing.assert_allclose(ours, theirs, rtol=1e-8)
 
