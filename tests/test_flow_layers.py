@@ -20,7 +20,7 @@ def test_act_norm_standardises_every_channel():
 
 
 def correlated(key, number, size):
-    mixing = jnp.asarray(np.random.default_rng(3).normal(size=(size, size)), jnp.float32)
+    mixing = jnp.asarray(np.random.default_rng(3).normal(size=(size, size)))
     return jax.random.normal(key, (number, size)) @ mixing + 2.0
 
 
