@@ -100,7 +100,10 @@ def repeat(key: Key, build: Callable[[Key], Layer], *, num_layers: int) -> Layer
             x, log_det = direction(own, x, *context)
             return (x, total + log_det), None
 
-        start = (x, _zero(x))
+        # A scan's carry keeps its dtype, where single data may meet double parameters.
+        dtype = jnp.result_type(*jax.tree.leaves((x, params)))
+        x = jax.tree.map(lambda leaf: leaf.astype(dtype), x)
+        start = (x, jnp.zeros((), dtype))
         (x, total), _ = jax.lax.scan(body, start, params, reverse=reverse)
         return x, total
 
