@@ -1,6 +1,7 @@
 """Importance-weighted inference in JAX: bounds, gradient estimators, models, and their proofs."""
 
 from iwae_jax import (
+    anomaly,
     bounds,
     checkpoints,
     data,
@@ -9,6 +10,7 @@ from iwae_jax import (
     estimators,
     evaluation,
     exact,
+    flows,
     keys,
     minimax,
     models,
@@ -35,6 +37,7 @@ __all__ = [
     "LatentVariableModel",
     "OverSamples",
     "Params",
+    "anomaly",
     "bounds",
     "checkpoints",
     "data",
@@ -43,6 +46,7 @@ __all__ = [
     "estimators",
     "evaluation",
     "exact",
+    "flows",
     "keys",
     "latent_variable_model",
     "minimax",

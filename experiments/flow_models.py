@@ -1,0 +1,206 @@
+"""The densities that the experiments with flows compare, and how each is fitted and run."""
+
+import functools
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from iwae_jax import LatentVariableModel, Params, estimators, flows, training
+from iwae_jax.types import Array, Key, PyTree
+
+BATCH = 256
+SCORED_AT_ONCE = 500
+NUM_CLASSES = 10
+
+
+class Density(NamedTuple):
+    """A flow over images, with its parameters."""
+
+    flow: flows.Flow
+    params: PyTree
+
+
+def pixels(event_shape: tuple[int, ...], alpha: float):
+    """The logit with its alpha; an alpha of 0 leaves the pixels on [0, 1]."""
+    if alpha == 0.0:
+        return flows.unit_pixels(event_shape)
+    return flows.logit_pixels(event_shape, alpha=alpha)
+
+
+def noisy(images: np.ndarray) -> np.ndarray:
+    """Grey levels with uniform noise, for what has a closed form."""
+    noise = np.random.default_rng(0).random(images.shape, np.float32)
+    return np.minimum(images.astype(np.float32) + noise, np.float32(255.999))
+
+
+def gaussian(images: np.ndarray, *, alpha: float) -> Density:
+    """The Gaussian with the mean and covariance of the data, in closed form."""
+    shape = images.shape[1:]
+    size = int(np.prod(shape))
+    layers = [flows.whitening((size,)), flows.flatten(shape), pixels(shape, alpha)]
+    flow, params = flows.transformed(flows.standard_normal((size,)), flows.chain(layers))
+    return Density(flow, flow.initialise(params, noisy(images)))
+
+
+def class_mixture(images: np.ndarray, labels: np.ndarray, *, alpha: float) -> Density:
+    """A Gaussian for each class, its covariance shrunk towards that of all, in closed form."""
+    shape = images.shape[1:]
+    size = int(np.prod(shape))
+    layer = flows.chain([flows.flatten(shape), pixels(shape, alpha)])
+    base = flows.gaussian_mixture(num_components=NUM_CLASSES, size=size)
+    flow, params = flows.transformed(base, layer)
+    zs = encoded(Density(flow, params), noisy(images), lambda z: z)
+    fitted = flows.class_gaussians(zs, labels, num_classes=NUM_CLASSES)
+    return Density(flow, params | {"base": fitted})
+
+
+def realnvp(
+    key: Key,
+    event_shape: tuple[int, ...],
+    *,
+    alpha: float,
+    num_blocks: int,
+    hidden_size: int,
+    num_leading: int,
+) -> Density:
+    """A whitened RealNVP over a mixture of the classes in its leading components.
+
+    The components are sorted by their variance; those after the leading ones, where the classes
+    are alike, keep a standard normal. Without leading ones this is `flows.realnvp`.
+    """
+    size = int(np.prod(event_shape))
+    flow, params = flows.realnvp(
+        key, event_shape, num_blocks=num_blocks, hidden_sizes=(hidden_size,) * 2,
+        preprocessing=pixels(event_shape, alpha),
+    )  # fmt: skip
+    if not num_leading:
+        return Density(flow, params)
+    bijection = flows.Bijection(
+        lambda own, z: flow.forward_and_log_det({"bijection": own}, z),
+        lambda own, x: flow.inverse_and_log_det({"bijection": own}, x),
+        lambda own, xs: flow.initialise({"bijection": own}, xs)["bijection"],
+    )
+    split = flows.factor_out(flows.chain([]), num_channels=num_leading)
+    base = flows.product(
+        [
+            flows.gaussian_mixture(num_components=NUM_CLASSES, size=num_leading),
+            flows.standard_normal((size - num_leading,)),
+        ]
+    )
+    layer = flows.chain([split, (bijection, params["bijection"])])
+    return Density(*flows.transformed(base, layer))
+
+
+def initialised(density: Density, images: np.ndarray, labels: np.ndarray) -> Density:
+    """What has a closed form, from the data: the components, and the classes' Gaussians."""
+    flow, params = density
+    params = flow.initialise(params, noisy(images))
+    if params["base"]:
+        zs = encoded(Density(flow, params), noisy(images), lambda z: z[0])
+        mixture = flows.class_gaussians(zs, labels, num_classes=NUM_CLASSES)
+        params = params | {"base": [mixture, *params["base"][1:]]}
+    return Density(flow, params)
+
+
+def with_networks(fitted: PyTree, built: PyTree) -> PyTree:
+    """Parameters with the networks of one training and the closed forms of the data."""
+    if isinstance(fitted, dict) and "hidden" in fitted:
+        return built
+    if isinstance(fitted, dict):
+        return {name: with_networks(fitted[name], built[name]) for name in fitted}
+    if isinstance(fitted, list | tuple):
+        return type(fitted)(map(with_networks, fitted, built))
+    return fitted
+
+
+def encoded(density: Density, xs: np.ndarray, part: Callable[[PyTree], Array]) -> np.ndarray:
+    """A part of the latents of data."""
+
+    def latent(params: PyTree, x: Array) -> Array:
+        return part(density.flow.inverse_and_log_det(params, x)[0])
+
+    return _in_pieces(jax.jit(jax.vmap(latent, (None, 0))), density.params, xs)
+
+
+@partial(jax.jit, static_argnames="flow")
+def _log_probs(params: PyTree, xs: Array, *, flow: flows.Flow) -> Array:
+    return jax.vmap(flow.log_prob, (None, 0))(params, xs)
+
+
+def log_probs(density: Density, images: np.ndarray) -> np.ndarray:
+    """Log p of each image at the middles of its grey levels, in nats: no noise, so it repeats."""
+    score = partial(_log_probs, flow=density.flow)
+    return _in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
+
+
+def attributions(density: Density, images: np.ndarray) -> np.ndarray:
+    """How log p would change with each pixel, in nats per grey level."""
+    slope = jax.jit(jax.vmap(jax.grad(density.flow.log_prob, argnums=1), (None, 0)))
+    return np.asarray(slope(density.params, flows.midpoints(images)))
+
+
+def _in_pieces(function, params: PyTree, xs: np.ndarray) -> np.ndarray:
+    pieces = []
+    for first in range(0, len(xs), SCORED_AT_ONCE):
+        piece = xs[first : first + SCORED_AT_ONCE]
+        # Filled up, so that one program runs all pieces of all data.
+        filling = np.repeat(piece[-1:], SCORED_AT_ONCE - len(piece), axis=0)
+        result = function(params, np.concatenate([piece, filling]))
+        pieces.append(np.asarray(result)[: len(piece)])
+    return np.concatenate(pieces)
+
+
+# One model and one optimiser for all seeds: a new one would compile the training again.
+@functools.cache
+def _model(flow: flows.Flow) -> LatentVariableModel:
+    return flows.uniform_dequantisation((), flow=flow)[0]
+
+
+@functools.cache
+def _optimizer(num_steps: int, learning_rate: float) -> optax.GradientTransformation:
+    schedule = training.short_optimizer(num_steps=num_steps, learning_rate=learning_rate)
+    return optax.chain(optax.clip_by_global_norm(500.0), schedule)
+
+
+def train(
+    key: Key,
+    density: Density,
+    images: np.ndarray,
+    *,
+    epochs: int,
+    learning_rate: float,
+    validation_images: np.ndarray,
+    checkpoint_dir,
+    on_progress: Callable[[training.FitProgress], None],
+) -> Density:
+    """Maximises the dequantised log-likelihood along a cosine, with clipped gradients."""
+    params = Params(generative=density.params, inference=())
+    batch_size = min(BATCH, len(images))
+    num_steps = epochs * (len(images) // batch_size)
+    result = training.fit(
+        key, params, images, model=_model(density.flow), estimator=estimators.pathwise,
+        num_samples=1, optimizer=_optimizer(num_steps, learning_rate), batch_size=batch_size,
+        num_epochs=epochs, steps_per_scan=50, observe=flows.grey_levels,
+        validation_images=validation_images, checkpoint_dir=checkpoint_dir,
+        on_progress=on_progress,
+    )  # fmt: skip
+    return Density(density.flow, result.params.generative)
+
+
+def test_bits(density: Density, images: np.ndarray, *, seed: int) -> tuple[float, float]:
+    """Bits per pixel of test images under uniform dequantisation, with the standard error."""
+    noise = np.random.default_rng(seed).random(images.shape, np.float32)
+    xs = np.minimum(images.astype(np.float32) + noise, np.float32(255.999))
+    values = _in_pieces(partial(_log_probs, flow=density.flow), density.params, xs)
+    bits = flows.bits_per_dim(values, size=images[0].size)
+    return float(bits.mean()), float(bits.std(ddof=1) / np.sqrt(len(bits)))
+
+
+def num_parameters(params: PyTree) -> int:
+    """Numbers that are trained or fitted."""
+    return sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
