@@ -84,7 +84,7 @@ def build(options, images: np.ndarray) -> tuple[LatentVariableModel, Params]:
             key, latent_sizes=(2 * options.latent_size, options.latent_size),
             hidden_sizes=(wide, narrow), **common,
         )  # fmt: skip
-    x = jnp.zeros(event_shape)
+    x = jnp.zeros(event_shape, jnp.float32)
     params = objectives.with_control(options.objective, model, params, x)
     objectives.require_fit(
         options.objective, objectives.estimator(options.objective, options.settings), model,

@@ -40,6 +40,8 @@ def _relaxed_control_variate(psi: PyTree, x: Array, z: Array) -> Array:
     return psi["bias"] + relaxed @ (psi["slope"] + psi["pixels"] @ x.ravel())
 
 
+_zeros = partial(jnp.zeros, dtype=jnp.float32)  # as networks have their parameters
+
 SPECIAL = {
     "vr_iwae": Objective({"alpha": 0.5}),
     "vr_iwae_dreg": Objective({"alpha": 0.5}),
@@ -54,20 +56,20 @@ SPECIAL = {
     "gumbel_softmax": Objective({"temperature": 0.5}),
     "nvil": Objective(
         arguments=lambda: {"baseline": _linear_baseline},
-        control=lambda pixels, latents: {"bias": jnp.zeros(()), "slope": jnp.zeros(pixels)},
+        control=lambda pixels, latents: {"bias": _zeros(()), "slope": _zeros(pixels)},
     ),
     "rebar": Objective(
         control=lambda pixels, latents: {
-            "log_temperature": jnp.log(jnp.array(0.5)),
-            "scale": jnp.ones(()),
+            "log_temperature": jnp.float32(np.log(0.5)),
+            "scale": jnp.float32(1.0),
         },
     ),
     "relax": Objective(
         arguments=lambda: {"control_variate": _relaxed_control_variate},
         control=lambda pixels, latents: {
-            "bias": jnp.zeros(()),
-            "slope": jnp.zeros(latents),
-            "pixels": jnp.zeros((latents, pixels)),
+            "bias": _zeros(()),
+            "slope": _zeros(latents),
+            "pixels": _zeros((latents, pixels)),
         },
     ),
 }

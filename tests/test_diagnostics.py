@@ -65,7 +65,7 @@ def gradients():
     return {"a": jnp.asarray(noise[:, :1], jnp.float32), "b": jnp.asarray(noise[:, 1:], "float32")}
 
 
-DIRECTION = {"a": jnp.array([0.5]), "b": jnp.array([1.0, -2.0, 0.3])}
+DIRECTION = {"a": jnp.float32([0.5]), "b": jnp.float32([1.0, -2.0, 0.3])}
 
 
 def flat(tree):

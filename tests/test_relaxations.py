@@ -77,7 +77,7 @@ def test_gumbel_softmax_samples_the_categorical_latent():
             for z in states
         ]
     )
-    counts = jnp.sum(jnp.abs(log_weights[:, None] - of_state) < 1e-4, axis=0)
+    counts = jnp.sum(jnp.abs(log_weights[:, None] - of_state) < 1e-4, axis=0).astype(x.dtype)
     expected = 20_000 * jax.nn.softmax(q.logits[0])
     assert counts.sum() == 20_000
     assert float(jnp.sum((counts - expected) ** 2 / expected)) < 13.8  # p = 0.001

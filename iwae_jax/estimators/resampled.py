@@ -169,7 +169,7 @@ def resampled_top(
         others = w.at[top].set(0.0)
         left = jnp.sum(others)
         residual = _inverse_cdf(others, u * left)
-        return jnp.append(top, residual), jnp.append(heaviest, left)
+        return jnp.append(top, residual.astype(top.dtype)), jnp.append(heaviest, left)
 
     return _resampled(key, params, x, choose, model, num_samples, noise, over_samples)
 
@@ -177,7 +177,8 @@ def resampled_top(
 def _inverse_cdf(w: Array, position: Array) -> Array:
     # The last one with a weight, where rounding leaves the sum of all below the position.
     last = w.size - 1 - jnp.argmax(w[::-1] > 0.0)
-    return jnp.minimum(jnp.searchsorted(jnp.cumsum(w), position, side="right"), last)
+    found = jnp.searchsorted(jnp.cumsum(w), position, side="right")
+    return jnp.minimum(found, last.astype(found.dtype))
 
 
 def _resampled(

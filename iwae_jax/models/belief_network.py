@@ -84,7 +84,7 @@ def sigmoid_belief_network(
             latent_size, tuple(hidden_sizes)[::-1], event_shape, pixel_mean, rngs=rngs
         )
     )
-    theta = {"likelihood": likelihood_params, "prior": jnp.zeros(latent_size)}
+    theta = {"likelihood": likelihood_params, "prior": jnp.zeros(latent_size, jnp.float32)}
 
     def log_likelihood(theta: PyTree, x: Array, z: Array) -> Array:
         return densities.bernoulli_log_prob(decoder(theta["likelihood"], z), x)
