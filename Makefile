@@ -24,11 +24,14 @@ test: $(VENV)/.dev
 	$(PYTEST)
 
 NO_ARITHMETIC := $(foreach name,house kill data data_errors,--ignore tests/test_$(name).py)
+# Whole studies, which take minutes and set the precision that they need themselves.
+STUDIES := $(foreach name,gradient_snr bound_tightness flow_experiments minimax_experiments,\
+  --ignore tests/test_$(name).py)
 
 # The same tests in double precision, and with every implicit promotion of dtypes an error.
 test-modes: $(VENV)/.dev
-	JAX_ENABLE_X64=1 $(PYTEST) $(NO_ARITHMETIC)
-	JAX_NUMPY_DTYPE_PROMOTION=strict $(PYTEST) $(NO_ARITHMETIC)
+	JAX_ENABLE_X64=1 $(PYTEST) $(NO_ARITHMETIC) $(STUDIES)
+	JAX_NUMPY_DTYPE_PROMOTION=strict $(PYTEST) $(NO_ARITHMETIC) $(STUDIES)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

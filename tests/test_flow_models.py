@@ -250,7 +250,7 @@ def test_uniform_noise_has_the_tag_of_observations():
     model, params = dequantised("uniform")
     x = jnp.zeros(PIXELS)
     u, _ = model.inference.sample_and_log_prob(KEY, (), x)
-    expected = jax.random.uniform(keys.tagged(KEY, keys.OBSERVATION), PIXELS, jnp.float32)
+    expected = jax.random.uniform(keys.tagged(KEY, keys.OBSERVATION), PIXELS, x.dtype)
     np.testing.assert_array_equal(u, expected)
     assert model.inference.log_prob((), x, u) == 0.0
     assert model.inference.log_prob((), x, u + 1.0) == -jnp.inf
