@@ -5,6 +5,7 @@ pathwise gradient falls as 1 / sqrt(K) (Rainforth et al. 2018), and that of its 
 reparameterised gradient grows as sqrt(K) (Tucker et al. 2019).
 
     python -m experiments.gradient_snr       (slopes of +0.49, -0.49 and +0.39)
+    python -m experiments.gradient_snr --estimators pathwise dreg    (47 s on two cores)
     python -m experiments.gradient_snr --model belief_network
     python -m experiments.gradient_snr --model trained --trained runs/train_iwae-digits-...
 
