@@ -38,11 +38,11 @@ DEFAULTS = {
     ),
     "trained": ("pathwise", "sticking_the_landing", "dreg", "vimco_arithmetic"),
 }  # fmt: skip
-THEORY = {
+EXPECTED = {
     ("pathwise", "theta"): 0.5, ("pathwise", "phi"): -0.5,
     ("dreg", "theta"): 0.5, ("dreg", "phi"): 0.5,
 }  # fmt: skip
-"""Slopes proved for large K: Rainforth et al. (2018), theorem 1; Tucker et al. (2019)."""
+"""Slopes expected for large K: Rainforth et al. (2018), theorem 1; DReG: Tucker et al. (2019)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +148,10 @@ def measure(
     # Where no direction is known, no directional ratio is reported and any will do.
     direction = jax.tree.map(jnp.ones_like, gradient_like(study))
     if study.signals is not None:
-        direction = study.signals["iwae"][num_samples]
+        direction = {
+            half: study.signals[snr_grid.bound_of(name, half)[0]][num_samples][half]
+            for half in HALVES
+        }
     blocks, seconds = [], []
     for block in range(BLOCKS):
         start = time.monotonic()
@@ -229,7 +232,7 @@ def work(options: Options, names, study: snr_models.Study, this_run: run.Run) ->
         "halves": np.array(HALVES),
     }
     np.savez(this_run.folder / "grid.npz", allow_pickle=False, **axes, **grid.arrays)
-    title = f"{options.model}, {options.num_gradients} gradients, each of {options.num_data} data"
+    title = f"{options.model}: {options.num_gradients} gradients, each of {options.num_data} data"
     snr_pictures.draw_all(grid, names, options.num_samples, title, this_run.folder)
     return this_run.finish(
         {
@@ -247,7 +250,7 @@ def work(options: Options, names, study: snr_models.Study, this_run: run.Run) ->
 
 
 def report(options: Options, names, summary: run.Summary, folder: pathlib.Path) -> None:
-    """Prints the slopes beside the theory's, and the ratios at each K."""
+    """Prints the slopes beside the expected ones, and the ratios at each K."""
     with np.load(folder / "grid.npz") as arrays:
         ratios, errors, biases, floors = (
             arrays[key] for key in ("snr", "snr_se", "bias", "bias_noise")
@@ -261,8 +264,8 @@ def report(options: Options, names, summary: run.Summary, folder: pathlib.Path) 
             slope, error = summary["slopes"][name][half], summary["slopes_se"][name][half]
             last = f"{number(biases[i, -1, h])} ({number(floors[i, -1, h])})"
             rows.append([name, half, *at, f"{number(slope)} +- {number(error)}",
-                         number(THEORY.get((name, half))), last])  # fmt: skip
-    columns = ["estimator", "", *(f"K = {k}" for k in options.num_samples), "slope", "theory",
+                         number(EXPECTED.get((name, half))), last])  # fmt: skip
+    columns = ["estimator", "", *(f"K = {k}" for k in options.num_samples), "slope", "expected",
                "bias (noise) at the last K"]  # fmt: skip
     run.print_table(f"signal-to-noise ratio, {options.model}", columns, rows)
     print(f"results and pictures: {folder}")
