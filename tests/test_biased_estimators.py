@@ -144,7 +144,7 @@ TVO_BIAS = {
     "generative": [0.2673766951, 0.1130076145],
     "inference": [0.1089020161, 0.0630163393],
 }
-PARTITION = jnp.array([0.0, 0.25, 0.75, 1.0])
+PARTITION = np.array([0.0, 0.25, 0.75, 1.0])
 
 
 def test_tvo_of_one_step_is_the_elbo(float64):
