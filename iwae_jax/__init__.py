@@ -15,6 +15,7 @@ from iwae_jax import (
     minimax,
     models,
     networks,
+    priors,
     training,
     weights,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "minimax",
     "models",
     "networks",
+    "priors",
     "training",
     "weights",
 ]

@@ -60,6 +60,44 @@ class _TanhLayers(nnx.Module):
         return x
 
 
+class TanhMLP(nnx.Module):
+    """Tanh layers, then a linear output.
+
+    Args:
+      in_size: number of inputs; an input of any shape is read as a vector.
+      hidden_sizes: widths of the tanh layers; with none the output is linear.
+      out_shape: shape of the output.
+      rngs: where the initial weights (Glorot uniform) come from.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from iwae_jax import networks
+      >>> networks.TanhMLP(16, (8,), (4, 4), rngs=nnx.Rngs(0))(jnp.ones(16)).shape
+      (4, 4)
+
+    References:
+      Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, section 5,
+      arXiv:1509.00519.
+    """
+
+    def __init__(
+        self,
+        in_size: int,
+        hidden_sizes: Sequence[int],
+        out_shape: Sequence[int],
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.out_shape = tuple(out_shape)
+        self.layers = _TanhLayers(in_size, hidden_sizes, rngs=rngs)
+        self.last = _linear((in_size, *hidden_sizes)[-1], math.prod(self.out_shape), rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """Returns the output, of shape ``out_shape``."""
+        return self.last(self.layers(x.reshape(-1))).reshape(self.out_shape)
+
+
 class GaussianMLP(nnx.Module):
     """Tanh layers, then a diagonal Gaussian with linear mean and log standard deviation.
 

@@ -39,6 +39,8 @@ class GenerativeModel(NamedTuple):
       sample_likelihood: ``(key, theta, z) -> x``.
       prior_to_noise: ``(theta, z) -> eps``.
       prior_from_noise: ``(theta, eps) -> z``, the inverse of `prior_to_noise`.
+      gaussian_prior: ``(theta) -> GaussianLatents`` or ``FullGaussianLatents``, where the prior
+        is a Gaussian.
     """
 
     log_joint: Callable[..., Array]
@@ -48,6 +50,7 @@ class GenerativeModel(NamedTuple):
     sample_likelihood: OptionalFunction = None
     prior_to_noise: OptionalFunction = None
     prior_from_noise: OptionalFunction = None
+    gaussian_prior: OptionalFunction = None
 
 
 class InferenceModel(NamedTuple):

@@ -1,9 +1,17 @@
 """Fixtures shared by the tests."""
 
 import os
+import pathlib
 
-import jax
-import pytest
+# Tests are many small programs that run once, so that compiling them takes most of the time. This
+# must be said before jax is imported; processes that the tests start are told too.
+CACHE = pathlib.Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled"
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 
 @pytest.fixture

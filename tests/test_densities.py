@@ -1,12 +1,15 @@
 """Log-densities against scipy, and their gradients against the closed forms."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as peer
 import pytest
 import scipy.stats
 
-from iwae_jax import densities
+from iwae_jax import densities, exact
 
 MEAN = np.array([0.5, -1.0, 2.0], np.float32)
 LOG_SCALE = np.array([0.2, -0.7, 0.9], np.float32)
@@ -86,3 +89,106 @@ def test_bernoulli_reads_bits_of_any_dtype(dtype):
 def test_shapes_must_agree():
     with pytest.raises(AssertionError, match="shape"):
         densities.bernoulli_log_prob(jnp.zeros(3), jnp.zeros(2))
+
+
+COVARIANCE = np.array([[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.5]])
+OTHER = np.array([[1.0, -0.2, 0.1], [-0.2, 3.0, 0.4], [0.1, 0.4, 0.7]])
+
+
+def test_full_gaussian_log_prob_is_scipys(float64):
+    latents = densities.full_gaussian_latents(MEAN.astype(float), COVARIANCE)
+    theirs = scipy.stats.multivariate_normal(MEAN, COVARIANCE).logpdf(X)
+    np.testing.assert_allclose(
+        densities.full_gaussian_log_prob(*latents, jnp.array(X, float)), theirs, rtol=1e-12
+    )
+    z, log_q = densities.full_gaussian_sample_and_log_prob(jax.random.key(0), latents)
+    np.testing.assert_allclose(log_q, densities.full_gaussian_log_prob(*latents, z), rtol=1e-12)
+
+
+def test_full_gaussian_samples_have_the_moments(float64):
+    latents = densities.full_gaussian_latents(MEAN.astype(float), COVARIANCE)
+    draw = jax.vmap(lambda key: densities.full_gaussian_sample_and_log_prob(key, latents)[0])
+    z = np.asarray(draw(jax.random.split(jax.random.key(0), 20_000)))
+    products = np.einsum("ni,nj->nij", z - MEAN, z - MEAN)
+    error = products.std(0) / np.sqrt(len(z))
+    assert np.all(np.abs(products.mean(0) - COVARIANCE) < 4.5 * error)
+    assert np.all(np.abs(z.mean(0) - MEAN) < 4.5 * z.std(0) / np.sqrt(len(z)))
+
+
+def diagonal(covariance):
+    return lambda mean: densities.gaussian_latents(mean, jnp.diagonal(covariance))
+
+
+def full(covariance):
+    return lambda mean: densities.full_gaussian_latents(mean, covariance)
+
+
+KINDS = {"diagonal": diagonal, "full": full}
+
+
+@pytest.mark.parametrize("of_q", KINDS)
+@pytest.mark.parametrize("of_r", KINDS)
+def test_gaussian_kl_and_its_gradient_are_those_of_quadrature_and_numpyro(float64, of_q, of_r):
+    nodes, probs = exact.gauss_hermite(5)
+    grid = jnp.array(list(itertools.product(nodes, repeat=3)))
+    mass = jnp.array(list(itertools.product(probs, repeat=3))).prod(axis=1)
+    args = (jnp.array(MEAN, float), jnp.array(COVARIANCE), jnp.array(X, float), jnp.array(OTHER))
+
+    def gaussians(mean, covariance, other_mean, other):
+        return KINDS[of_q](covariance)(mean), KINDS[of_r](other)(other_mean)
+
+    def as_tril(latents):
+        if isinstance(latents, densities.GaussianLatents):
+            return latents.mean, jnp.diag(jnp.exp(latents.log_scale))
+        return tuple(latents)
+
+    def by_quadrature(*args):
+        (mean, tril), r = map(as_tril, gaussians(*args))
+
+        def ratio(noise):
+            z = mean + tril @ noise
+            log_q = densities.full_gaussian_log_prob(mean, tril, z)
+            return log_q - densities.full_gaussian_log_prob(*r, z)
+
+        return mass @ jax.vmap(ratio)(grid)
+
+    def by_numpyro(*args):
+        of = lambda mean, tril: peer.MultivariateNormal(mean, scale_tril=tril)
+        return peer.kl_divergence(*(of(*as_tril(latents)) for latents in gaussians(*args)))
+
+    ours = jax.value_and_grad(lambda *a: densities.gaussian_kl(*gaussians(*a)), (0, 1, 2, 3))
+    for theirs in (by_quadrature, by_numpyro):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9),
+            ours(*args), jax.value_and_grad(theirs, (0, 1, 2, 3))(*args),
+        )  # fmt: skip
+
+
+def test_gaussian_kl_of_a_gaussian_from_itself_is_zero():
+    q = densities.GaussianLatents(jnp.array(MEAN), jnp.array(LOG_SCALE))
+    assert densities.gaussian_kl(q, q) == 0.0
+    near = q._replace(log_scale=q.log_scale + 1e-4)
+    np.testing.assert_allclose(densities.gaussian_kl(near, q), 3e-8, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: densities.gaussian_latents([0.0, 0.0], [1.0, -1.0]), "variance must be positive"),
+        (lambda: densities.gaussian_latents([0.0], [np.nan]), "variance must be positive"),
+        (lambda: densities.gaussian_latents([0.0], [1.0, 1.0]), "mean and variance"),
+        (lambda: densities.full_gaussian_latents([0.0, 0.0], np.ones((2, 2))), "covariance must"),
+        (lambda: densities.full_gaussian_latents([0.0, 0.0], [[1.0, 2.0], [0.0, 1.0]]), "symmetr"),
+        (lambda: densities.full_gaussian_latents([0.0], np.eye(2)), "covariance must be a matrix"),
+        (
+            lambda: densities.gaussian_kl(
+                densities.gaussian_latents([0.0], [1.0]),
+                densities.full_gaussian_latents([0.0, 0.0], np.eye(2)),
+            ),
+            "q and r must be Gaussians of the same dimension",
+        ),
+    ],
+)
+def test_moments_outside_the_domain_are_refused_by_name(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

@@ -13,7 +13,8 @@ IMAGES = np.zeros((4, 3, 3), np.uint8)
 OF_BERNOULLI = {"disarm", "disarm_iwae", "rebar", "relax", "gumbel_softmax", "straight_through"}
 OF_GAUSSIAN = {
     "pathwise", "sticking_the_landing", "dreg", "gdreg", "vr_iwae", "vr_iwae_dreg", "ciwae",
-    "miwae", "piwae", "measure_valued", "wake_wake_dreg", "resampled_systematic", "resampled_top",
+    "miwae", "piwae", "measure_valued", "analytic_kl", "wake_wake_dreg", "resampled_systematic",
+    "resampled_top",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Gradient estimators: the value is a bound, and its `jax.grad` is a named direction."""
 
+from iwae_jax.estimators.analytic_kl import analytic_kl
 from iwae_jax.estimators.disarm import disarm, disarm_iwae
 from iwae_jax.estimators.generalised import gdreg
 from iwae_jax.estimators.measure_valued import measure_valued
@@ -16,6 +17,7 @@ from iwae_jax.estimators.vimco import vimco_arithmetic, vimco_geometric
 from iwae_jax.estimators.wake_sleep import wake_sleep, wake_wake, wake_wake_dreg
 
 __all__ = [
+    "analytic_kl",
     "ciwae",
     "disarm",
     "disarm_iwae",

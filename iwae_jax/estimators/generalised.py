@@ -59,7 +59,7 @@ def gdreg(
     Example:
       >>> import jax
       >>> from iwae_jax import estimators, models
-      >>> model, params = models.hierarchical_vae(jax.random.key(0), event_shape=(3,))
+      >>> model, params = models.vae(jax.random.key(0), event_shape=(3,), latent_size=2)
       >>> x = jax.numpy.ones(3)
       >>> def objective(params):
       ...     return estimators.gdreg(

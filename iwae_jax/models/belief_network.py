@@ -8,6 +8,7 @@ from flax import nnx
 
 from iwae_jax import densities, networks
 from iwae_jax.densities import BernoulliLatents
+from iwae_jax.models._checks import check_pixel_mean, check_positive
 from iwae_jax.types import (
     Array,
     GenerativeModel,
@@ -67,14 +68,8 @@ def sigmoid_belief_network(
       Mnih and Gregor (2014), Neural Variational Inference and Learning in Belief Networks,
       arXiv:1402.0030.
     """
-    for size in (*event_shape, latent_size, *hidden_sizes):
-        if size < 1:
-            raise ValueError(f"every size must be at least 1; got {size}.")
-    if pixel_mean is not None and jnp.shape(pixel_mean) != tuple(event_shape):
-        raise ValueError(
-            f"pixel_mean must have the event's shape {tuple(event_shape)}; "
-            f"got {jnp.shape(pixel_mean)}."
-        )
+    check_positive(*event_shape, latent_size, *hidden_sizes)
+    check_pixel_mean(pixel_mean, event_shape)
     rngs = nnx.Rngs(params=key)
     encoder, phi = networks.as_function(
         networks.BernoulliMLP(math.prod(event_shape), hidden_sizes, (latent_size,), rngs=rngs)

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
-from iwae_jax import densities, networks
+from iwae_jax import densities, networks, priors
 from iwae_jax.densities import GaussianLatents
+from iwae_jax.models._checks import check_pixel_mean, check_positive
 from iwae_jax.types import (
     Array,
     GenerativeModel,
@@ -35,14 +35,8 @@ def _check_sizes(
             "hidden_sizes needs one non-empty sequence of widths for each of latent_sizes; got "
             f"hidden_sizes={hidden_sizes!r} and latent_sizes={latent_sizes!r}."
         )
-    for size in (*event_shape, *latent_sizes, *(h for widths in hidden_sizes for h in widths)):
-        if size < 1:
-            raise ValueError(f"every size must be at least 1; got {size}.")
-    if pixel_mean is not None and jnp.shape(pixel_mean) != tuple(event_shape):
-        raise ValueError(
-            f"pixel_mean must have the event's shape {tuple(event_shape)}; "
-            f"got {jnp.shape(pixel_mean)}."
-        )
+    check_positive(*event_shape, *latent_sizes, *(h for widths in hidden_sizes for h in widths))
+    check_pixel_mean(pixel_mean, event_shape)
 
 
 def hierarchical_vae(
@@ -99,44 +93,20 @@ def hierarchical_vae(
             latent_sizes[0], hidden_sizes[0][::-1], event_shape, pixel_mean, rngs=rngs
         )
     )
-    priors = [
+    conditionals = [
         networks.as_function(networks.GaussianMLP(above, widths[::-1], size, rngs=rngs))
         for above, widths, size in zip(
             latent_sizes[1:], hidden_sizes[1:], latent_sizes[:-1], strict=True
         )
     ]
+    prior, lambda_ = priors.autoregressive(conditionals, priors.standard_gaussian(latent_sizes[-1]))
     params = Params(
-        generative={"likelihood": likelihood_params, "prior": [p for _, p in priors]},
+        generative={"likelihood": likelihood_params, "prior": lambda_},
         inference=[p for _, p in encoders],
     )
 
     def log_likelihood(theta: PyTree, x: Array, z: tuple[Array, ...]) -> Array:
         return densities.bernoulli_log_prob(likelihood(theta["likelihood"], z[0]), x)
-
-    def log_prior(theta: PyTree, z: tuple[Array, ...]) -> Array:
-        total = densities.standard_gaussian_log_prob(z[-1])
-        for layer in range(num_layers - 1):
-            latents = priors[layer][0](theta["prior"][layer], z[layer + 1])
-            total += _layer_log_prob(latents, z[layer])
-        return total
-
-    def prior_to_noise(theta: PyTree, z: tuple[Array, ...]) -> tuple[Array, ...]:
-        noise = [z[-1]]
-        for layer in reversed(range(num_layers - 1)):
-            mean, log_scale = priors[layer][0](theta["prior"][layer], z[layer + 1])
-            noise.insert(0, (z[layer] - mean) * jnp.exp(-log_scale))
-        return tuple(noise)
-
-    def prior_from_noise(theta: PyTree, noise: tuple[Array, ...]) -> tuple[Array, ...]:
-        z = [noise[-1]]
-        for layer in reversed(range(num_layers - 1)):
-            mean, log_scale = priors[layer][0](theta["prior"][layer], z[0])
-            z.insert(0, mean + jnp.exp(log_scale) * noise[layer])
-        return tuple(z)
-
-    def sample_prior(key: Key, theta: PyTree) -> tuple[Array, ...]:
-        noise = zip(_layer_keys(key, num_layers), latent_sizes, strict=True)
-        return prior_from_noise(theta, tuple(jax.random.normal(k, (size,)) for k, size in noise))
 
     def sample_likelihood(key: Key, theta: PyTree, z: tuple[Array, ...]) -> Array:
         logits = likelihood(theta["likelihood"], z[0])
@@ -162,13 +132,15 @@ def hierarchical_vae(
 
     model = LatentVariableModel(
         generative=GenerativeModel(
-            log_joint=lambda theta, x, z: log_likelihood(theta, x, z) + log_prior(theta, z),
+            log_joint=lambda theta, x, z: (
+                log_likelihood(theta, x, z) + prior.log_prob(theta["prior"], z)
+            ),
             log_likelihood=log_likelihood,
-            log_prior=log_prior,
-            sample_prior=sample_prior,
+            log_prior=lambda theta, z: prior.log_prob(theta["prior"], z),
+            sample_prior=lambda key, theta: prior.sample(key, theta["prior"]),
             sample_likelihood=sample_likelihood,
-            prior_to_noise=prior_to_noise,
-            prior_from_noise=prior_from_noise,
+            prior_to_noise=lambda theta, z: prior.to_noise(theta["prior"], z),
+            prior_from_noise=lambda theta, noise: prior.from_noise(theta["prior"], noise),
         ),
         inference=InferenceModel(
             encode=lambda phi, x: encoders[0][0](phi[0], x),
@@ -250,6 +222,7 @@ def vae(
             sample_likelihood=lambda key, theta, z: generative.sample_likelihood(key, theta, (z,)),
             prior_to_noise=lambda theta, z: z,
             prior_from_noise=lambda theta, noise: noise,
+            gaussian_prior=priors.standard_gaussian(latent_size)[0].gaussian,
         ),
         inference=InferenceModel(
             encode=inference.encode,
