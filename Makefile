@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 
 NO_ARITHMETIC := $(foreach name,house kill data data_errors,--ignore tests/test_$(name).py)
 # Whole studies, which take minutes and set the precision that they need themselves.
-STUDIES := $(foreach name,gradient_snr bound_tightness flow_experiments minimax_experiments,\
+STUDIES := $(foreach name,gradient_snr bound_tightness prior_experiments flow_experiments minimax_experiments,\
   --ignore tests/test_$(name).py)
 
 # The same tests in double precision, and with every implicit promotion of dtypes an error.

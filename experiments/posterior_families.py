@@ -60,8 +60,9 @@ def _autoregressive(key: Key, num_layers: int) -> list:
 
 
 def family(name: str, key: Key) -> tuple[flows.Flow, PyTree]:
-    """A family of densities over the plane, N(0, I) at the start."""
+    """A family of densities over the plane, at the start a unit Gaussian about a random place."""
     affine = flows.act_norm(LATENT)
+    affine[1]["shift"] = jax.random.normal(key, LATENT, jnp.float32)
     layers = {
         "diagonal": lambda: [affine],
         "full": lambda: [flows.lu_linear(key, LATENT), affine],
@@ -107,25 +108,34 @@ def fit(
     num_samples: int,
     num_steps: int,
     batch_size: int,
+    num_restarts: int,
 ) -> Fitted:
-    """Raises L_K of one datum by its doubly reparameterised gradient, over a batch of draws."""
-    root = jax.random.key(seed)
-    flow, phi = family(name, keys.tagged(root, keys.INITIALISATION))
+    """Raises L_K of one datum by its doubly reparameterised gradient; the best of some starts."""
+    starts = jax.random.split(keys.tagged(jax.random.key(seed), keys.INITIALISATION), num_restarts)
+    built = [family(name, start) for start in starts]
+    flow, phis = built[0][0], [phi for _, phi in built]
     run = partial(estimators.dreg, model=model_of(flow, log_joint), num_samples=num_samples)
     optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, num_steps))
 
-    def loss(phi: PyTree, step: Array) -> Array:
-        draws = jax.vmap(keys.example, (None, 0))(keys.step(root, step), jnp.arange(batch_size))
-        return -jnp.mean(jax.vmap(lambda key: run(key, Params((), phi), ())[0])(draws))
+    def loss(phi: PyTree, key: Key) -> Array:
+        draws = jax.vmap(keys.example, (None, 0))(key, jnp.arange(batch_size))
+        return -jnp.mean(jax.vmap(lambda draw: run(draw, Params((), phi), ())[0])(draws))
 
-    def update(state: tuple, step: Array) -> tuple[tuple, None]:
-        phi, optimizer_state = state
-        updates, optimizer_state = optimizer.update(jax.grad(loss)(phi, step), optimizer_state)
-        return (optax.apply_updates(phi, updates), optimizer_state), None
+    def train(phi: PyTree, start: Key) -> tuple[PyTree, Array]:
+        def update(state: tuple, step: Array) -> tuple[tuple, Array]:
+            phi, optimizer_state = state
+            value, slope = jax.value_and_grad(loss)(phi, keys.step(start, step))
+            updates, optimizer_state = optimizer.update(slope, optimizer_state)
+            return (optax.apply_updates(phi, updates), optimizer_state), value
 
-    steps = jnp.arange(num_steps)
-    (phi, _), _ = jax.jit(partial(jax.lax.scan, update))((phi, optimizer.init(phi)), steps)
-    return Fitted(flow, phi)
+        steps = jnp.arange(num_steps)
+        (phi, _), values = jax.lax.scan(update, (phi, optimizer.init(phi)), steps)
+        return phi, jnp.mean(values[-(num_steps // 10 + 1) :])
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *phis)
+    trained, losses = jax.jit(jax.vmap(train))(stacked, starts)
+    best = int(jnp.nanargmin(losses))
+    return Fitted(flow, jax.tree.map(lambda leaf: leaf[best], trained))
 
 
 def weight_law(

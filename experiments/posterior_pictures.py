@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from experiments import figures
-from experiments.posterior_families import FAMILIES, POSTERIORS
+from experiments.posterior_families import POSTERIORS
 
 FLOOR = 1e-8  # nats, below which a gap is rounding
 
@@ -18,9 +18,10 @@ def draw_all(
     cases: list[dict[str, Any]], fitted: dict, num_samples: tuple[int, ...], folder: pathlib.Path
 ) -> None:
     """Draws both pictures."""
+    families = list(dict.fromkeys(case["family"] for case in cases))
     figure, axes = plt.subplots(1, len(POSTERIORS), figsize=(9.0, 3.6))
     for axis, posterior in zip(axes, POSTERIORS, strict=True):
-        for index, family in enumerate(FAMILIES):
+        for index, family in enumerate(families):
             for case in cases:
                 if (case["posterior"], case["family"]) != (posterior, family):
                     continue
@@ -38,17 +39,24 @@ def draw_all(
     plane = jnp.asarray(np.stack(np.meshgrid(grid, grid), axis=-1), jnp.float32)
     over = lambda function: np.exp(np.asarray(jax.jit(jax.vmap(jax.vmap(function)))(plane)))
     figure, axes = plt.subplots(
-        len(POSTERIORS), len(FAMILIES), figsize=(2.4 * len(FAMILIES), 2.5 * len(POSTERIORS)),
+        len(POSTERIORS), len(families), figsize=(2.4 * len(families), 2.5 * len(POSTERIORS)),
         sharex=True, sharey=True,
     )  # fmt: skip
     for row, posterior in zip(axes, POSTERIORS, strict=True):
         joint = over(POSTERIORS[posterior])
-        for axis, family in zip(row, FAMILIES, strict=True):
+        for axis, family in zip(row, families, strict=True):
             q = fitted[posterior, family]
             density = over(lambda z, q=q: q.flow.log_prob(q.phi, z))
             axis.contourf(grid, grid, joint / joint.max(), levels=8, cmap="Greys", alpha=0.7)
-            axis.contour(grid, grid, density / density.max(), levels=4, colors="C3", linewidths=1)
-            axis.set_title(f"{family} q", fontsize=9)
+            axis.contour(
+                grid,
+                grid,
+                density / density.max(),
+                levels=[0.1, 0.3, 0.5, 0.7, 0.9],
+                colors="C3",
+                linewidths=1,
+            )
+            axis.set_title(f"{posterior}, {family} q", fontsize=9)
             axis.grid(False)
     figure.suptitle("q (red) over the posterior (grey), trained with K = 1", fontsize=10)
     figures.save(figure, folder / "densities.png")

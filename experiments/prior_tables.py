@@ -57,9 +57,7 @@ def report_images(options, summary: run.Summary, folder: pathlib.Path) -> None:
     """Prints a line for each pair."""
     rows = []
     for case in summary["cases"]:
-        margin = (
-            "" if case["margin"] is None else f"{case['margin']:+.2f} +- {case['margin_se']:.2f}"
-        )
+        margin = case["margin"]
         seeds = case["margin_seed_se"]
         rows.append(
             [case["prior"], case["posterior"],

@@ -29,7 +29,7 @@ def study(folder, **changes):
 
 
 def test_the_known_prior_is_found_and_the_gradients_agree():
-    fit = prior_exact.fit(0, 500, 60, lambda state: None)
+    fit = prior_exact.fit(0, 1000, 100, lambda state: None)
     numbers = fit.numbers
     assert np.abs(numbers["lambda_from_truth_in_se"]).max() < 4.0
     assert np.abs(numbers["lambda_from_most_likely_in_se"]).max() < 1.5
@@ -103,7 +103,8 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path, changes, mess
 def gaps(tmp_path_factory):
     options = posterior_gap.Options(
         output_dir=tmp_path_factory.mktemp("runs") / "gap", num_samples=(1, 5), trained_with=5,
-        num_steps=300, batch_size=32, num_nodes=60,
+        families=("diagonal", "realnvp"),
+        num_steps=300, batch_size=32, num_nodes=50, num_restarts=1,
     )  # fmt: skip
     return posterior_gap.main(options)
 
@@ -115,7 +116,7 @@ def test_a_richer_family_closes_more(gaps):
     }
     assert all(0.0 < many < one + 1e-9 for one, many in gap.values())
     assert gap["curved", "realnvp", 1][0] < 0.5 * gap["curved", "diagonal", 1][0]
-    assert gap["linear", "full", 1][0] < 0.05 < gap["linear", "diagonal", 1][0]
+    assert gap["linear", "realnvp", 1][0] < 0.05 < gap["linear", "diagonal", 1][0]
 
 
 def test_the_law_of_a_flow_is_that_of_a_grid_of_the_plane(float64):
