@@ -62,16 +62,18 @@ def from_noise(phi, q, noise):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("prior", "posterior"), [("diagonal", "diagonal"), ("full", "full")])
-def test_the_three_gradients_are_that_of_the_exact_bound(float64, prior, posterior, scale):
+def test_score_path_and_closed_form_have_the_exact_gradient(float64, prior, posterior, scale):
     model, params = gaussian_vae(prior, posterior, scale)
     params, x = moved(params), jnp.array(X)
     bound = partial(exact_elbo, model=model, scale=SCALES[scale])
     expected, gradient = jax.jit(jax.value_and_grad(bound))(params, x)
     assert all(jnp.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(gradient))
-    for name in ("score_function", "pathwise", "analytic_kl"):
+    draws = {"score_function": 1, "leave_one_out": 2, "pathwise": 1, "analytic_kl": 1}
+    for name, num_samples in draws.items():
         run = partial(
             exact.gaussian_expectation, estimator=getattr(estimators, name), model=model,
-            num_samples=1, from_noise=from_noise, noise_size=2, rule=exact.gauss_hermite(6),
+            num_samples=num_samples, from_noise=from_noise, noise_size=2,
+            rule=exact.gauss_hermite(5),
         )  # fmt: skip
         value, found = jax.jit(run)(params, x)
         np.testing.assert_allclose(value, expected, rtol=1e-12)
