@@ -10,7 +10,7 @@ lower triangular, which fixes the axes of z and costs no likelihood.
 
     python -m experiments.bound_tightness    (the maxima differ by 1e-13 nats; for a diagonal q with
                                               fixed axes by 0.0537 at K = 1 and 0.0233 at K = 10;
-                                              105 s of CPU time, on two cores busy with other work)
+                                              73 s on two cores)
 """
 
 import dataclasses
