@@ -122,11 +122,19 @@ def test_wrong_input_is_refused(M, tolerance, error, word):
         minimax.solve_matrix_game(M, tolerance=tolerance)
 
 
-def test_predictive_regret_matching_in_both_dtypes(float64):
+FIRST_ORDER = {
+    "predictive regret matching": minimax.predictive_regret_matching,
+    "restarted primal-dual": minimax.restarted_primal_dual,
+}
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_first_order_methods_in_both_dtypes(name, float64):
+    solve = FIRST_ORDER[name]
     M = np.random.default_rng(7).normal(size=(20, 30))
     exact = minimax.solve_matrix_game(M, tolerance=1e-12)
     for dtype, tolerance in ((jnp.float32, 1e-4), (jnp.float64, 1e-6)):
-        found = minimax.predictive_regret_matching(jnp.asarray(M, dtype), tolerance=tolerance)
+        found = solve(jnp.asarray(M, dtype), tolerance=tolerance)
         assert found.row_strategy.dtype == dtype
         proved = minimax.certify(
             M, found.row_strategy, found.column_strategy, tolerance=1.1 * tolerance
@@ -134,8 +142,44 @@ def test_predictive_regret_matching_in_both_dtypes(float64):
         assert proved.status == minimax.CONVERGED
         assert proved.lower <= exact.value <= proved.upper
         np.testing.assert_allclose(found.gap, proved.gap, atol=0.1 * tolerance)
-    stopped = minimax.predictive_regret_matching(
-        jnp.asarray(M), tolerance=0.0, max_steps=32, check_every=16
-    )
+    stopped = solve(jnp.asarray(M), tolerance=0.0, max_steps=32)
     assert stopped.steps == 32
     assert stopped.gap > 0.0
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_restarted_primal_dual_takes_every_family(name, float64):
+    M = FAMILIES[name](np.random.default_rng(1))
+    found = minimax.restarted_primal_dual(
+        jnp.asarray(M), tolerance=1e-3 * np.ptp(M), max_steps=10_000
+    )
+    proved = minimax.certify(
+        M, found.row_strategy, found.column_strategy, tolerance=1.01e-3 * np.ptp(M)
+    )
+    assert proved.status == minimax.CONVERGED
+    # What is added to all payoffs is no part of the norm that sets the step.
+    moved = minimax.restarted_primal_dual(
+        jnp.asarray(M) + 64.0 * np.ptp(M), tolerance=1e-3 * np.ptp(M), max_steps=10_000
+    )
+    assert abs(int(moved.steps) - int(found.steps)) <= 0.2 * int(found.steps) + 2
+
+
+def test_restarts_make_the_primal_dual_method_linear(float64):
+    M = jnp.asarray(np.random.default_rng(8).normal(size=(30, 30)))
+    steps = [
+        int(minimax.restarted_primal_dual(M, tolerance=10.0**-digits).steps)
+        for digits in (4, 6, 8, 10)
+    ]
+    assert steps[-1] < 3000
+    # Every two digits take about as many steps; of a rate 1 / k they would take 100 times as many.
+    assert max(np.diff(steps)) < 6 * max(min(np.diff(steps)), 50)
+
+
+def test_the_primal_dual_method_on_games_of_no_interest():
+    for M in (np.zeros((4, 5)), np.full((4, 5), 3.0), np.ones((4, 1)) * np.arange(5.0)):
+        found = minimax.restarted_primal_dual(jnp.asarray(M, jnp.float32), tolerance=1e-6)
+        assert found.gap <= 1e-6
+        assert found.steps < 100
+    lost = minimax.restarted_primal_dual(jnp.full((3, 3), jnp.nan), tolerance=1e-3, max_steps=5)
+    assert lost.steps == 5
+    assert not lost.gap <= 1e-3

@@ -11,7 +11,7 @@ from iwae_jax.minimax import _rational
 from iwae_jax.minimax.certificates import MatrixGameSolution, certify, payoffs
 from iwae_jax.minimax.interior_point import Interior, interior_step, start_interior
 from iwae_jax.minimax.method import CONVERGED
-from iwae_jax.minimax.regret_matching import predictive_regret_matching
+from iwae_jax.minimax.restarted import restarted_primal_dual
 from iwae_jax.types import Array
 
 Strategies = tuple[npt.NDArray, npt.NDArray]
@@ -29,8 +29,8 @@ def _compiled_step():
 
 
 @functools.cache
-def _compiled_regret_matching():
-    return jax.jit(predictive_regret_matching, static_argnames=("max_steps", "check_every"))
+def _compiled_first_order():
+    return jax.jit(restarted_primal_dual, static_argnames="max_steps")
 
 
 def _played_evenly(M: npt.NDArray, state: Interior) -> Strategies | None:
@@ -142,8 +142,8 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
 
     .. math:: \min_p \max_q \; p^\top M q \quad \text{over probabilities p and q}
 
-    Games of at most 3 x 3 are solved in rational arithmetic; larger ones by predictive
-    regret matching in float32 where the tolerance allows it and by an interior-point method
+    Games of at most 3 x 3 are solved in rational arithmetic; larger ones by restarted
+    primal-dual steps in float32 where the tolerance allows it and by an interior-point method
     otherwise, which begins in float32 and ends in float64. Whatever was used, the bounds on
     the value are those of `certify`, in float64. To solve many small games, use
     `solve_small_games`.
@@ -168,9 +168,9 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
       (array([0.3333, 0.3333, 0.3333]), True)
 
     References:
-      von Neumann (1928), Zur Theorie der Gesellschaftsspiele. Farina, Kroer and Sandholm (2021),
-      arXiv:2007.14358. Mehrotra (1992), On the Implementation of a Primal-Dual Interior Point
-      Method.
+      von Neumann (1928), Zur Theorie der Gesellschaftsspiele. Lu and Yang (2024), Restarted
+      Halpern PDHG for Linear Programming, arXiv:2407.16144. Mehrotra (1992), On the
+      Implementation of a Primal-Dual Interior Point Method.
     """
     M = payoffs(M)
     if not tolerance >= 0.0:
@@ -183,9 +183,9 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
     middle, half = 0.5 * M.max() + 0.5 * M.min(), 0.5 * M.max() - 0.5 * M.min()
     scaled, target = (M - middle) / half, tolerance / half
     if max(M.shape) > 256 and target >= _FINEST:
-        found = _compiled_regret_matching()(
+        found = _compiled_first_order()(
             jnp.asarray(scaled, jnp.float32), tolerance=np.float32(target - _ROUNDING),
-            max_steps=_STEPS, check_every=16,
+            max_steps=_STEPS,
         )  # fmt: skip
         solution = prove(found.row_strategy, found.column_strategy)
         if solution.status == CONVERGED:
