@@ -145,11 +145,11 @@ def certify(
     M = payoffs(M)
     p, q = strategy(row_strategy, M.shape[0]), strategy(column_strategy, M.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
-        upper, lower = np.max(p @ M), np.min(M @ q)
+        upper, lower, sizes = np.max(p @ M), np.min(M @ q), np.abs(M)
         # The sum of the products, and that the probabilities sum to 1 to rounding alone.
         unit = np.finfo(np.float64).eps / 2.0
-        upper += (2 * M.shape[0] + 2) * unit * np.max(p @ np.abs(M))
-        lower -= (2 * M.shape[1] + 2) * unit * np.max(np.abs(M) @ q)
+        upper += (2 * M.shape[0] + 2) * unit * np.max(p @ sizes)
+        lower -= (2 * M.shape[1] + 2) * unit * np.max(sizes @ q)
         gap = upper - lower
     status = CONVERGED if gap <= tolerance else NOT_CONVERGED
     value = lower + 0.5 * gap

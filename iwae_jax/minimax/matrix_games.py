@@ -131,8 +131,9 @@ def _by_enumeration(M: npt.NDArray) -> Strategies:
 
 def _pure(M: npt.NDArray) -> Strategies | None:
     """A saddle point of the matrix itself, if it has one."""
-    row, column = np.argmin(M.max(1)), np.argmax(M.min(0))
-    if M.max(1)[row] > M.min(0)[column]:
+    paid, won = M.max(1), M.min(0)
+    row, column = np.argmin(paid), np.argmax(won)
+    if paid[row] > won[column]:
         return None
     return np.eye(len(M))[row], np.eye(M.shape[1])[column]
 
@@ -181,7 +182,8 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
     if max(M.shape) <= 3:
         return prove(*_by_enumeration(M))
     middle, half = 0.5 * M.max() + 0.5 * M.min(), 0.5 * M.max() - 0.5 * M.min()
-    scaled, target = (M - middle) / half, tolerance / half
+    scaled, target = M - middle, tolerance / half
+    scaled /= half
     if max(M.shape) > 256 and target >= _FINEST:
         found = _compiled_first_order()(
             jnp.asarray(scaled, jnp.float32), tolerance=np.float32(target - _ROUNDING),
