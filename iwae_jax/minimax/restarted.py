@@ -10,7 +10,7 @@ from iwae_jax.types import Array
 
 # A restart follows when the fixed-point residual has fallen to the first share of what it was at
 # the last one, or to the second and rises again, or when this share of all steps has gone by.
-_ENOUGH, _SOME, _LONG = 0.2, 0.8, 0.36
+_ENOUGH, _SOME, _LONG = 0.2, 0.8, 0.7
 # The first step in units of 1 / |M|; what part of the longest step that is safe is taken; and how
 # much longer a step may become at a restart.
 _FIRST, _SAFE, _GROWTH = 1.3, 0.95, 1.1
