@@ -7,38 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.fuzzed_games import SHAPES, bounds_in_float64, fuzz
 from iwae_jax import minimax
 from iwae_jax.minimax import _rational
 from iwae_jax.minimax.analysis import _by_conditions
 
 RPS = [[0, 1, -1], [-1, 0, 1], [1, -1, 0]]
 UNIFORM = np.full(3, 1.0 / 3.0)
-SHAPES = [(m, n) for m in (1, 2, 3) for n in (1, 2, 3)]
-
-
-def fuzz(rng, m, n, batch):
-    """Games ``[m, n, batch]`` of every unpleasant kind."""
-    normal = rng.normal(size=(m, n, batch))
-    kinds = [
-        normal,
-        rng.integers(-2, 3, (m, n, batch)).astype(float),
-        rng.integers(-1, 2, (m, n, batch)) + 1e-7 * normal,
-        np.repeat(normal[:1], m, 0) + np.where(rng.uniform(size=(m, 1, batch)) < 0.5, 0.0, normal),
-        rng.normal(size=(m, 1, batch)) * rng.normal(size=(1, n, batch)),
-        rng.normal(size=(m, 1, batch)) * rng.normal(size=(1, n, batch)) + 1e-5 * normal,
-        normal + 1e3,
-        np.zeros((m, n, batch)),
-    ]
-    scale = 10.0 ** rng.choice([-6, 0, 6], batch)
-    choose = rng.integers(0, len(kinds), batch)
-    return scale * np.take_along_axis(np.stack(kinds), choose[None, None, None], 0)[0]
-
-
-def bounds_in_float64(M, solutions):
-    """The certificate again, on the host, of the strategies as they came."""
-    p, q = (np.asarray(x, np.float64) for x in solutions[:2])
-    p, q = p / p.sum(0), q / q.sum(0)
-    return np.einsum("mnb,nb->mb", M, q).min(0), np.einsum("mb,mnb->nb", p, M).max(0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
