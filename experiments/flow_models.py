@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from iwae_jax import LatentVariableModel, Params, estimators, flows, training
+from iwae_jax import LatentVariableModel, Params, anomaly, estimators, flows, training
 from iwae_jax.types import Array, Key, PyTree
 
 BATCH = 256
@@ -135,6 +135,18 @@ def _log_probs(params: PyTree, xs: Array, *, flow: flows.Flow) -> Array:
 def log_probs(density: Density, images: np.ndarray) -> np.ndarray:
     """Log p of each image at the middles of its grey levels, in nats: no noise, so it repeats."""
     score = partial(_log_probs, flow=density.flow)
+    return _in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
+
+
+@partial(jax.jit, static_argnames="flow")
+def _gradient_norms(params: PyTree, xs: Array, *, flow: flows.Flow) -> Array:
+    one = partial(anomaly.gradient_norm, params, log_prob=flow.log_prob)
+    return jax.lax.map(one, xs, batch_size=16)
+
+
+def gradient_norms(density: Density, images: np.ndarray) -> np.ndarray:
+    """`anomaly.gradient_norm` of each image, at the middles of its grey levels."""
+    score = partial(_gradient_norms, flow=density.flow)
     return _in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
 
 

@@ -25,7 +25,7 @@ from iwae_jax import anomaly, data, densities, flows
 Name = Literal["digits", "mnist", "fashion_mnist"]
 OTHERS = ("mnist", "fashion_mnist", "kmnist", "omniglot")
 SCORES = ("log p", "typicality", "typicality of 10", "|z|", "complexity", "likelihood ratio",
-          "WAIC", "density of states")  # fmt: skip
+          "WAIC", "gradient norm", "density of states")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +81,7 @@ def fit(options: Options, images: np.ndarray) -> Callable[[np.ndarray], dict[str
             "complexity": anomaly.complexity(images),
             "background": flow_models.log_probs(background, images).astype(np.float64),
             "ensemble": anomaly.waic(ensemble),
+            "gradient norm": flow_models.gradient_norms(whole, images).astype(np.float64),
         }
 
     return statistics
@@ -101,6 +102,7 @@ def scores(own: dict[str, np.ndarray], usual: dict[str, np.ndarray]) -> dict[str
         "complexity": own["log p"] + own["complexity"],
         "likelihood ratio": own["log p"] - own["background"],
         "WAIC": own["ensemble"],
+        "gradient norm": own["gradient norm"],
         "density of states": anomaly.density_of_states(table(own), validation=table(usual)),
     }
 
