@@ -1,6 +1,6 @@
 """What `experiments.train_iwae` makes of its options: a schedule, an optimiser and a network."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -66,8 +66,8 @@ def optimizer(options, num_images: int) -> optax.GradientTransformation:
 def build(options, images: np.ndarray) -> tuple[LatentVariableModel, Params]:
     """The network of a run's options, with its estimator's learnt part among the parameters."""
     key = keys.tagged(jax.random.key(options.seed), keys.INITIALISATION)
-    event_shape, pixel_mean = images.shape[1:], images.mean(0) / 255.0
-    common = {"event_shape": event_shape, "pixel_mean": pixel_mean}
+    event_shape, pixel_mean = images.shape[1:], jnp.asarray(images.mean(0) / 255.0)
+    common: dict[str, Any] = {"event_shape": event_shape, "pixel_mean": pixel_mean}
     wide, narrow = (options.hidden_size,) * 2, (max(1, options.hidden_size // 2),) * 2
     if options.latents == "bernoulli":
         if options.layers != 1:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from iwae_jax import LatentVariableModel, Params, flows, models, priors
@@ -97,7 +98,7 @@ def _prior(key: Key, name: str, sizes: Sizes, posterior, images: np.ndarray):
 
 def build(key: Key, prior: str, posterior: str, *, images: np.ndarray, sizes: Sizes) -> Case:
     """The network of a prior and a posterior, for binary images of these grey ones."""
-    event_shape, pixel_mean = images.shape[1:], images.mean(0) / 255.0
+    event_shape, pixel_mean = images.shape[1:], jnp.asarray(images.mean(0) / 255.0)
     unchanged: Callable = lambda x: x
     if prior == "autoregressive":
         model, params = models.hierarchical_vae(
