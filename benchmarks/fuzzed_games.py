@@ -1,6 +1,6 @@
 """A million unpleasant small games, every certificate checked; and a hundred thousand verdicts.
 
-    python -m benchmarks.fuzzed_games          (10 minutes on one core)
+    python -m benchmarks.fuzzed_games          (12 minutes on one core)
 
 Ties, equal and proportional rows, rank one, near-dependent rows, payoffs of 1e-6 and 1e6, one row
 or one column: for each game the bounds are computed again in float64, and for a sample the value by
