@@ -23,7 +23,7 @@ class _Point(NamedTuple):
     paid: Array  # M q, what each row pays
 
 
-class _Progress(NamedTuple):
+class _State(NamedTuple):
     point: _Point
     anchor: _Point
     best: Progress
@@ -104,7 +104,7 @@ def restarted_primal_dual(
     zero = jnp.zeros((), M.dtype)
     unknown = jnp.full((), jnp.inf, M.dtype)
 
-    def advance(state: _Progress) -> _Progress:
+    def advance(state: _State) -> _State:
         point, anchor, step = state.point, state.anchor, state.step
         p, above = _project(point.p - step * point.paid, state.thresholds[0])
         won = p @ M
@@ -135,13 +135,13 @@ def restarted_primal_dual(
         done = (since > 1) & (falling | (count >= _LONG * total))
         restart = too_long | done
         longer = jnp.minimum(_GROWTH * step, _SAFE / jnp.where(norm > 0, norm, _SAFE / step))
-        step = jnp.where(too_long, _SAFE * 0.95 / met, jnp.where(done, longer, step))
+        step = jnp.where(too_long, _SAFE / met, jnp.where(done, longer, step))
         share = count / (count + 1)
 
         def follow(now: Array, then: Array, start: Array) -> Array:
             return jnp.where(restart, now, share * (2 * now - then) + (1 - share) * start)
 
-        return _Progress(
+        return _State(
             point=jax.tree.map(follow, image, point, anchor),
             anchor=jax.tree.map(lambda new, old: jnp.where(restart, new, old), image, anchor),
             best=best,
@@ -153,13 +153,13 @@ def restarted_primal_dual(
             last=jnp.where(restart, unknown, residual),
         )
 
-    def unfinished(state: _Progress) -> Array:
+    def unfinished(state: _State) -> Array:
         return ~(state.best.gap <= tolerance) & (state.best.steps < max_steps)
 
     p, q = jnp.full(m, 1 / m, M.dtype), jnp.full(n, 1 / n, M.dtype)
     start = _Point(p, q, p @ M, M @ q)
     none = jnp.zeros((), jnp.int32)
-    state = _Progress(
+    state = _State(
         start, start, Progress(p, q, unknown, none), thresholds=(zero, zero),
         step=_FIRST / _norm(M), norm=zero, since=none, first=unknown, last=unknown,
     )  # fmt: skip
