@@ -2,12 +2,12 @@
 
 Claim, on a Gaussian game of 1000 x 1000: faster than the fastest peer at gaps 1e-4, 1e-6 and 1e-10.
 Every answer is certified by `minimax.certify`; MPAX is asked for more and more until its certified
-gap is small enough, and only that setting counts; the building of its problem is left out. The time
-is CPU time, after a first call; the exact peers, which take seconds, run once. Peers that are not
-installed are left out: scipy, quantecon, mpax.
+gap is small enough, and only that setting counts; the building of its problem is left out. Times are
+medians after a first call, of an idle machine; the exact peers, which take seconds, run once. Peers
+that are not installed are left out: scipy, quantecon, mpax.
 
-    taskset -c 0 python -m benchmarks.matrix_games            (one core, about 10 minutes)
-    taskset -c 0 python -m benchmarks.matrix_games --small    (batches of 3 x 3 games)
+    python -m benchmarks.matrix_games            (2 minutes on two cores)
+    python -m benchmarks.matrix_games --small    (batches of 3 x 3 games)
 """
 
 import argparse
@@ -112,9 +112,9 @@ def normalised(p):
 
 
 def timed(solve, M, tolerance):
-    start = time.process_time()
+    start = time.perf_counter()
     p, q = solve(M, tolerance)
-    seconds = time.process_time() - start
+    seconds = time.perf_counter() - start
     return seconds, float(minimax.certify(M, normalised(p), normalised(q), tolerance=0.0).gap)
 
 
@@ -122,7 +122,7 @@ def large(size, rounds, tolerances):
     M = np.random.default_rng(0).normal(size=(size, size))
     tiny = np.random.default_rng(0).normal(size=(5, 5))
     table = solvers()
-    print(f"Gaussian {size} x {size}; seconds of CPU time, and the certified gap", flush=True)
+    print(f"Gaussian {size} x {size}; seconds, and the certified gap", flush=True)
     # Exact peers have one speed, whatever the tolerance; the others one for each.
     exact = {}
     for name in [name for name in table if name in ("highs-ipm", "quantecon minmax")]:
@@ -155,7 +155,7 @@ def large(size, rounds, tolerances):
 
 
 def small(rounds):
-    print("3 x 3 games; millions a second of CPU time, on games that are already on the device")
+    print("3 x 3 games; millions a second, on games that are already on the device")
     for dtype in ("float32", "float64"):
         with jax.enable_x64(dtype == "float64"):
             for batch in (10_000, 1_000_000):
@@ -164,11 +164,11 @@ def small(rounds):
                 repeats = max(1, 1_000_000 // batch)
                 rates = []
                 for _ in range(rounds + 1):
-                    start = time.process_time()
+                    start = time.perf_counter()
                     for _ in range(repeats):
                         solved = solve(M)
                     jax.block_until_ready(solved)
-                    rates.append(1e-6 * repeats * batch / (time.process_time() - start))
+                    rates.append(1e-6 * repeats * batch / (time.perf_counter() - start))
                 gap = np.max(np.asarray(solved.gap) / np.abs(np.asarray(M)).max((0, 1)))
                 rate = statistics.median(rates[1:])
                 print(
@@ -180,10 +180,10 @@ def small(rounds):
         return
     games = np.random.default_rng(0).normal(size=(20_000, 3, 3))
     minmax(games[0])
-    start = time.process_time()
+    start = time.perf_counter()
     for M in games:
         minmax(M)
-    print(f"  quantecon minmax, one by one  {0.02 / (time.process_time() - start):6.2f} M/s")
+    print(f"  quantecon minmax, one by one  {0.02 / (time.perf_counter() - start):6.2f} M/s")
 
 
 def main():

@@ -175,6 +175,27 @@ def test_restarts_make_the_primal_dual_method_linear(float64):
     assert max(np.diff(steps)) < 6 * max(min(np.diff(steps)), 50)
 
 
+def test_float32_refines_what_it_found_from_an_origin_in_float64():
+    M = np.random.default_rng(9).normal(size=(60, 50))
+    single, gaps, origin = jnp.asarray(M, jnp.float32), [], None
+    for tolerance in (1e-4, 1e-6, 1e-8):
+        found = minimax.restarted_primal_dual(
+            single, tolerance=tolerance, max_steps=20_000, origin=origin
+        )
+        assert found.row_strategy.dtype == jnp.float32
+        assert found.gap <= tolerance
+        proved = minimax.certify(M, found.row_strategy, found.column_strategy, tolerance=0.0)
+        gaps.append(float(proved.gap))
+        p, q = proved.row_strategy, proved.column_strategy
+        known = (p, q, p @ M - proved.value, M @ q - proved.value)
+        origin = minimax.Origin(*(x.astype(np.float32) for x in known))
+    # Without the origins float32 stops at the rounding of its sums.
+    alone = minimax.restarted_primal_dual(single, tolerance=1e-8, max_steps=20_000)
+    lost = minimax.certify(M, alone.row_strategy, alone.column_strategy, tolerance=0.0).gap
+    assert gaps[1] < 1.1e-6
+    assert gaps[2] < 0.5 * lost
+
+
 def test_the_primal_dual_method_on_games_of_no_interest():
     for M in (np.zeros((4, 5)), np.full((4, 5), 3.0), np.ones((4, 1)) * np.arange(5.0)):
         found = minimax.restarted_primal_dual(jnp.asarray(M, jnp.float32), tolerance=1e-6)

@@ -56,7 +56,7 @@ from iwae_jax.minimax.nonconvex import competitive, consensus, symplectic_adjust
 from iwae_jax.minimax.problem import Saddle, duality_gap, field, saddle_value
 from iwae_jax.minimax.products import everything, product
 from iwae_jax.minimax.regret_matching import Progress, predictive_regret_matching
-from iwae_jax.minimax.restarted import restarted_primal_dual
+from iwae_jax.minimax.restarted import Origin, restarted_primal_dual
 from iwae_jax.minimax.sets import ConvexSet, box, joint_simplex, non_negative, simplex
 from iwae_jax.minimax.small_games import solve_small_game, solve_small_games
 
@@ -75,6 +75,7 @@ __all__ = [
     "Interior",
     "MatrixGameSolution",
     "Method",
+    "Origin",
     "Progress",
     "Saddle",
     "Solution",

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from iwae_jax.minimax._products import products
 from iwae_jax.minimax.method import CONVERGED, NOT_CONVERGED
 
 AnyArray = Any  # of NumPy or of JAX, by what made it
@@ -40,7 +41,7 @@ def payoffs(M: npt.ArrayLike) -> npt.NDArray[np.float64]:
       M: ``[m, n]``, what the row player pays to the column player; concrete.
 
     Returns:
-      The matrix, ``[m, n]``, as a NumPy array of float64.
+      The matrix, ``[m, n]``, as a NumPy array of float64; itself, if it is one already.
 
     Raises:
       TypeError: the payoffs are not real numbers.
@@ -63,7 +64,7 @@ def payoffs(M: npt.ArrayLike) -> npt.NDArray[np.float64]:
     # Narrow floats of JAX, such as bfloat16, are of no kind that NumPy knows.
     if array.dtype.kind not in "fiubV" or (array.dtype.kind == "V" and array.dtype.names):
         raise TypeError(f"payoffs are real numbers; got an array of {array.dtype}.")
-    array = array.astype(np.float64)
+    array = array.astype(np.float64, copy=False)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"payoffs are a matrix [m, n], not empty; got the shape {array.shape}.")
     if not np.all(np.isfinite(array)):
@@ -145,11 +146,11 @@ def certify(
     M = payoffs(M)
     p, q = strategy(row_strategy, M.shape[0]), strategy(column_strategy, M.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
-        upper, lower, sizes = np.max(p @ M), np.min(M @ q), np.abs(M)
+        (won, sizes_won), (paid, sizes_paid) = products(p, M, q)
         # The sum of the products, and that the probabilities sum to 1 to rounding alone.
         unit = np.finfo(np.float64).eps / 2.0
-        upper += (2 * M.shape[0] + 2) * unit * np.max(p @ sizes)
-        lower -= (2 * M.shape[1] + 2) * unit * np.max(sizes @ q)
+        upper = np.max(won) + (2 * M.shape[0] + 2) * unit * np.max(sizes_won)
+        lower = np.min(paid) - (2 * M.shape[1] + 2) * unit * np.max(sizes_paid)
         gap = upper - lower
     status = CONVERGED if gap <= tolerance else NOT_CONVERGED
     value = lower + 0.5 * gap

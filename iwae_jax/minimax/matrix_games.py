@@ -8,19 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from iwae_jax.minimax import _rational
+from iwae_jax.minimax._products import products
 from iwae_jax.minimax.certificates import MatrixGameSolution, certify, payoffs
 from iwae_jax.minimax.interior_point import Interior, interior_step, start_interior
 from iwae_jax.minimax.method import CONVERGED
-from iwae_jax.minimax.restarted import restarted_primal_dual
+from iwae_jax.minimax.restarted import Origin, restarted_primal_dual
 from iwae_jax.types import Array
 
 Strategies = tuple[npt.NDArray, npt.NDArray]
 
 # Of games scaled to payoffs between -1 and 1: where float32 is left for float64, the gap below
-# which the choices that are played can be told, and the finest gap that float32 can be asked for,
-# and how far its idea of a gap is from the proven one.
-_SINGLE, _TELLING, _FINEST, _ROUNDING = 1e-3, 1e-7, 1e-7, 2e-8
-_STEPS = 8000
+# which the choices that are played can be told, and the finest gap that first-order methods are
+# asked for; the gap at which they begin again from products in float64, and how many times smaller
+# it is each time; their steps.
+_SINGLE, _TELLING, _FINEST = 1e-3, 1e-7, 1e-7
+_REFINED, _FINER, _STEPS = 2e-6, 0.1, 8000
 
 
 @functools.cache
@@ -30,7 +32,7 @@ def _compiled_step():
 
 @functools.cache
 def _compiled_first_order():
-    return jax.jit(restarted_primal_dual, static_argnames="max_steps")
+    return jax.jit(restarted_primal_dual)
 
 
 def _played_evenly(M: npt.NDArray, state: Interior) -> Strategies | None:
@@ -120,6 +122,27 @@ def _in_double(M: npt.NDArray, state: Interior) -> Interior:
     return Interior(*map(double, (p, q, upper, lower, paid - lower, upper - won)))
 
 
+def _by_first_order(
+    M: npt.NDArray, single: Array, half: float, tolerance: float
+) -> MatrixGameSolution:
+    """Steps in float32 from an origin that float64 knows, which moves to what was found."""
+    asked, steps, origin = _REFINED, 0, None
+    while True:
+        asked = max(asked, 0.99 * tolerance / half)
+        found = _compiled_first_order()(
+            single, tolerance=np.float32(asked), max_steps=np.int32(_STEPS - steps), origin=origin
+        )
+        solution = certify(M, found.row_strategy, found.column_strategy, tolerance=tolerance)
+        steps += int(found.steps)
+        if solution.status == CONVERGED or steps >= _STEPS:
+            return solution
+        p, q = solution.row_strategy, solution.column_strategy
+        with np.errstate(over="ignore", invalid="ignore"):
+            (won, _), (paid, _) = products(p, M, q)
+        known = (p, q, (won - solution.value) / half, (paid - solution.value) / half)
+        asked, origin = _FINER * asked, Origin(*(x.astype(np.float32) for x in known))
+
+
 def _by_enumeration(M: npt.NDArray) -> Strategies:
     """The middle of the extreme optimal strategies, in rational arithmetic."""
     _, rows, columns = _rational.extreme_strategies(M)
@@ -129,13 +152,12 @@ def _by_enumeration(M: npt.NDArray) -> Strategies:
     return middle(rows), middle(columns)
 
 
-def _pure(M: npt.NDArray) -> Strategies | None:
-    """A saddle point of the matrix itself, if it has one."""
-    paid, won = M.max(1), M.min(0)
-    row, column = np.argmin(paid), np.argmax(won)
-    if paid[row] > won[column]:
+def _pure(most: npt.NDArray, least: npt.NDArray) -> Strategies | None:
+    """A saddle point of the matrix itself, if it has one, from the ends of its rows and columns."""
+    row, column = np.argmin(most), np.argmax(least)
+    if most[row] > least[column]:
         return None
-    return np.eye(len(M))[row], np.eye(M.shape[1])[column]
+    return np.eye(len(most))[row], np.eye(len(least))[column]
 
 
 def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSolution:
@@ -177,22 +199,20 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
     if not tolerance >= 0.0:
         raise ValueError(f"the tolerance must be a number from 0; got {tolerance}.")
     prove = functools.partial(certify, M, tolerance=tolerance)
-    if (pure := _pure(M)) is not None:
+    most, least = M.max(1), M.min(0)
+    if (pure := _pure(most, least)) is not None:
         return prove(*pure)
     if max(M.shape) <= 3:
         return prove(*_by_enumeration(M))
-    middle, half = 0.5 * M.max() + 0.5 * M.min(), 0.5 * M.max() - 0.5 * M.min()
-    scaled, target = M - middle, tolerance / half
-    scaled /= half
+    highest, lowest = most.max(), least.min()
+    middle, half = 0.5 * highest + 0.5 * lowest, 0.5 * highest - 0.5 * lowest
+    scaled, target = functools.partial(np.divide, M - middle, half), tolerance / half
     if max(M.shape) > 256 and target >= _FINEST:
-        found = _compiled_first_order()(
-            jnp.asarray(scaled, jnp.float32), tolerance=np.float32(target - _ROUNDING),
-            max_steps=_STEPS,
-        )  # fmt: skip
-        solution = prove(found.row_strategy, found.column_strategy)
+        single = jnp.asarray(scaled(out=np.empty(M.shape, np.float32), casting="same_kind"))
+        solution = _by_first_order(M, single, half, tolerance)
         if solution.status == CONVERGED:
             return solution
     if M.shape[0] <= M.shape[1]:
-        return prove(*_by_interior_point(scaled, 0.5 * target))
-    q, p = _by_interior_point(-scaled.T, 0.5 * target)
+        return prove(*_by_interior_point(scaled(), 0.5 * target))
+    q, p = _by_interior_point(-scaled().T, 0.5 * target)
     return prove(p, q)

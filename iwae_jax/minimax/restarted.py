@@ -5,28 +5,43 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from iwae_jax.minimax.certificates import AnyArray
 from iwae_jax.minimax.regret_matching import Progress
 from iwae_jax.types import Array
 
 # A restart follows when the fixed-point residual has fallen to the first share of what it was at
 # the last one, or to the second and rises again, or when this share of all steps has gone by.
 _ENOUGH, _SOME, _LONG = 0.2, 0.8, 0.7
+# Parts of M whose products with p are added: XLA gives the parts to different cores, which then
+# keep theirs in cache, but no core a share of a single product from the left.
+_PARTS = 8
 # The first step in units of 1 / |M|; what part of the longest step that is safe is taken; and how
 # much longer a step may become at a restart.
 _FIRST, _SAFE, _GROWTH = 1.3, 0.95, 1.1
 
 
-class _Point(NamedTuple):
-    p: Array
-    q: Array
-    won: Array  # p' M, what each column wins
-    paid: Array  # M q, what each row pays
+class Origin(NamedTuple):
+    """Where `restarted_primal_dual` begins, and what differences are taken from.
+
+    Attributes:
+      row_strategy: ``[m]``, p.
+      column_strategy: ``[n]``, q.
+      won: ``[n]``, ``p' M``, what each column wins.
+      paid: ``[m]``, ``M q``, what each row pays.
+    """
+
+    row_strategy: AnyArray
+    column_strategy: AnyArray
+    won: AnyArray
+    paid: AnyArray
 
 
 class _State(NamedTuple):
-    point: _Point
-    anchor: _Point
-    best: Progress
+    point: Array  # p, q, p' M and M q, one after the other, all less those of the origin
+    anchor: Array
+    best: Array  # that of the smallest gap
+    gap: Array
+    steps: Array
     thresholds: tuple[Array, Array]
     step: Array
     norm: Array  # the largest that was met lately
@@ -35,14 +50,17 @@ class _State(NamedTuple):
     last: Array
 
 
-def _project(v: Array, guess: Array) -> tuple[Array, Array]:
-    """The nearest probabilities and their threshold, by Newton's method: exact, and no sorting."""
-    top = jnp.max(v)
+def _project(v: Array, room: Array, guess: Array) -> tuple[Array, Array]:
+    """The nearest to v of a sum of 0, none below -room, and its threshold, by Newton's method."""
+    zero, top = jnp.zeros((), v.dtype), jnp.max(v + room)
 
     def newton(threshold: Array) -> tuple[Array, Array]:
-        above = v > threshold
-        total = jnp.sum(jnp.where(above, v, 0))
-        return (total - 1) / jnp.sum(above, dtype=v.dtype), threshold
+        above = v + room > threshold
+        total, count = jax.lax.reduce(
+            (jnp.where(above, v, -room), above.astype(v.dtype)), (zero, zero),
+            lambda some, more: (some[0] + more[0], some[1] + more[1]), (0,),
+        )  # fmt: skip
+        return total / count, threshold
 
     # From wherever it starts, the first step leads below the solution, whence the thresholds rise
     # until rounding ends it.
@@ -50,8 +68,7 @@ def _project(v: Array, guess: Array) -> tuple[Array, Array]:
     threshold, _ = jax.lax.while_loop(
         lambda pair: pair[0] > pair[1], lambda pair: newton(pair[0]), newton(first)
     )
-    p = jnp.maximum(v - threshold, 0)
-    return p / jnp.sum(p), threshold
+    return jnp.maximum(v - threshold, -room), threshold
 
 
 def _norm(M: Array) -> Array:
@@ -68,7 +85,7 @@ def _norm(M: Array) -> Array:
 
 
 def restarted_primal_dual(
-    M: Array, *, tolerance: float | Array, max_steps: int = 100_000
+    M: Array, *, tolerance: float | Array, max_steps: int = 100_000, origin: Origin | None = None
 ) -> Progress:
     r"""Primal-dual hybrid gradient, reflected, anchored, and restarted by its own residual.
 
@@ -84,6 +101,9 @@ def restarted_primal_dual(
       M: ``[m, n]``, what the row player pays to the column player, float32 or float64.
       tolerance: the largest gap, in the units of M.
       max_steps: the most steps.
+      origin: strategies to begin at, with their products with M less any one number; by default
+        the uniform ones. All is computed in differences from it, which rounding harms the less the
+        nearer they are: float32 with an origin from float64 goes on where float32 alone ends.
 
     Returns:
       The strategies of the smallest gap that was met.
@@ -101,52 +121,61 @@ def restarted_primal_dual(
       Programming using Restarts and Sharpness, arXiv:2102.13154.
     """
     m, n = M.shape
-    zero = jnp.zeros((), M.dtype)
+    parts = jnp.pad(M, ((0, -m % _PARTS), (0, 0))).reshape(_PARTS, -1, n)
+    zero, none = jnp.zeros((), M.dtype), jnp.zeros((), jnp.int32)
     unknown = jnp.full((), jnp.inf, M.dtype)
 
-    def advance(state: _State) -> _State:
-        point, anchor, step = state.point, state.anchor, state.step
-        p, above = _project(point.p - step * point.paid, state.thresholds[0])
-        won = p @ M
-        q, beyond = _project(point.q + step * (2 * won - point.won), state.thresholds[1])
-        image = _Point(p, q, won, M @ q)
-        gap = jnp.max(won) - jnp.min(image.paid)
-        better = gap < state.best.gap
-        keep = lambda new, old: jnp.where(better, new, old)
-        best = Progress(
-            keep(p, state.best.row_strategy), keep(q, state.best.column_strategy),
-            keep(gap, state.best.gap), state.best.steps + 1,
-        )  # fmt: skip
+    def from_left(p: Array) -> Array:
+        of_parts = jnp.pad(p, (0, -m % _PARTS)).reshape(_PARTS, -1)
+        return jnp.sum(jnp.einsum("ki,kij->kj", of_parts, parts), 0)
 
-        dp, dq = p - point.p, q - point.q
-        moved = dp @ dp + dq @ dq
-        coupling = 2 * (dq @ (won - point.won))
+    def from_right(q: Array) -> Array:
+        return (parts.reshape(-1, n) @ q)[:m]
+
+    if origin is None:
+        p, q = jnp.full(m, 1 / m, M.dtype), jnp.full(n, 1 / n, M.dtype)
+        origin = Origin(p, q, from_left(p), from_right(q))
+    p_0, q_0, won_0, paid_0 = (jnp.asarray(x, M.dtype) for x in origin)
+    split = lambda z: jnp.split(z, (m, m + n, m + 2 * n))
+
+    def advance(state: _State) -> _State:
+        step = state.step
+        p, q, won, paid = split(state.point)
+        p, above = _project(p - step * (paid_0 + paid), p_0, state.thresholds[0])
+        wins = from_left(p)
+        q, beyond = _project(q + step * (won_0 + 2 * wins - won), q_0, state.thresholds[1])
+        pays = from_right(q)
+        image = jnp.concatenate((p, q, wins, pays))
+        gap = jnp.max(won_0 + wins) - jnp.min(paid_0 + pays)
+        better = gap < state.gap
+
+        change = image - state.point
+        moved = jnp.sum(change[: m + n] ** 2)
+        coupling = 2 * jnp.sum(change[m : m + n] * change[m + n : m + 2 * n])
         met = jnp.where(moved > 0, jnp.abs(coupling) / jnp.where(moved > 0, moved, 1), 0)
         norm = jnp.maximum(state.norm, met)
         residual = jnp.sqrt(jnp.maximum(moved / step - coupling, 0))
-        since = state.since + 1
-        count, total = since.astype(M.dtype), best.steps.astype(M.dtype)
+        since, steps = state.since + 1, state.steps + 1
+        count = since.astype(M.dtype)
         first = jnp.where(since == 1, residual, state.first)
 
         too_long = step * met > 1
         falling = (residual <= _ENOUGH * first) | (
             (residual <= _SOME * first) & (residual > state.last)
         )
-        done = (since > 1) & (falling | (count >= _LONG * total))
+        done = (since > 1) & (falling | (count >= _LONG * steps.astype(M.dtype)))
         restart = too_long | done
         longer = jnp.minimum(_GROWTH * step, _SAFE / jnp.where(norm > 0, norm, _SAFE / step))
-        step = jnp.where(too_long, _SAFE / met, jnp.where(done, longer, step))
         share = count / (count + 1)
-
-        def follow(now: Array, then: Array, start: Array) -> Array:
-            return jnp.where(restart, now, share * (2 * now - then) + (1 - share) * start)
-
+        onward = share * (image + change) + (1 - share) * state.anchor
         return _State(
-            point=jax.tree.map(follow, image, point, anchor),
-            anchor=jax.tree.map(lambda new, old: jnp.where(restart, new, old), image, anchor),
-            best=best,
+            point=jnp.where(restart, image, onward),
+            anchor=jnp.where(restart, image, state.anchor),
+            best=jnp.where(better, image, state.best),
+            gap=jnp.where(better, gap, state.gap),
+            steps=steps,
             thresholds=(above, beyond),
-            step=step,
+            step=jnp.where(too_long, _SAFE / met, jnp.where(done, longer, step)),
             norm=jnp.where(done, 0.5 * norm, norm),
             since=jnp.where(restart, 0, since),
             first=first,
@@ -154,13 +183,13 @@ def restarted_primal_dual(
         )
 
     def unfinished(state: _State) -> Array:
-        return ~(state.best.gap <= tolerance) & (state.best.steps < max_steps)
+        return ~(state.gap <= tolerance) & (state.steps < max_steps)
 
-    p, q = jnp.full(m, 1 / m, M.dtype), jnp.full(n, 1 / n, M.dtype)
-    start = _Point(p, q, p @ M, M @ q)
-    none = jnp.zeros((), jnp.int32)
+    start = jnp.zeros(2 * (m + n), M.dtype)
     state = _State(
-        start, start, Progress(p, q, unknown, none), thresholds=(zero, zero),
+        start, start, start, unknown, none, thresholds=(zero, zero),
         step=_FIRST / _norm(M), norm=zero, since=none, first=unknown, last=unknown,
     )  # fmt: skip
-    return jax.lax.while_loop(unfinished, advance, state).best
+    state = jax.lax.while_loop(unfinished, advance, state)
+    p, q, _, _ = split(state.best)
+    return Progress(p_0 + p, q_0 + q, state.gap, state.steps)
