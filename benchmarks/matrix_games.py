@@ -2,9 +2,9 @@
 
 Claim, on a Gaussian game of 1000 x 1000: faster than the fastest peer at gaps 1e-4, 1e-6 and 1e-10.
 Every answer is certified by `minimax.certify`; MPAX is asked for more and more until its certified
-gap is small enough, and only that setting counts; the building of its problem is left out. Times are
-medians after a first call, of an idle machine; the exact peers, which take seconds, run once. Peers
-that are not installed are left out: scipy, quantecon, mpax.
+gap is small enough, and only that setting counts; the building of its problem is left out. Times
+are medians after a first call, on an idle machine; the exact peers, which take seconds, run once.
+Peers that are not installed are left out: scipy, quantecon, mpax.
 
     python -m benchmarks.matrix_games            (2 minutes on two cores)
     python -m benchmarks.matrix_games --small    (batches of 3 x 3 games)

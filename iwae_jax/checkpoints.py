@@ -8,7 +8,7 @@ import jax
 
 from iwae_jax.types import PyTree
 
-SCHEMA = 1
+SCHEMA = 2
 _KEPT = 2
 
 

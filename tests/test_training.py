@@ -139,6 +139,26 @@ def test_history_has_a_line_per_epoch(setting):
         assert 1.0 <= line["validation_ess"] <= NUM_SAMPLES
 
 
+def test_the_best_parameters_are_those_of_the_best_validation_bound(setting, tmp_path):
+    _, _, images = setting
+    # It climbs for an epoch of four updates and then falls.
+    rates = optax.join_schedules([lambda _: 0.02, lambda _: -0.05], [4])
+    options = {"validation_images": images[:5], "optimizer": optax.sgd(rates)}
+    first = fit(setting, num_epochs=1, **options)
+    assert_trees_equal(first.best_params, first.params)
+    whole = fit(setting, checkpoint_dir=tmp_path, **options)
+    bounds = [line["validation_bound"] for line in whole.history]
+    assert bounds[0] > max(bounds[1:])
+    assert_trees_equal(whole.best_params, first.params)
+    again = fit(setting, checkpoint_dir=tmp_path, **options)
+    assert_trees_equal(again.best_params, first.params)
+    assert_trees_equal(again.params, whole.params)
+    with pytest.raises(ValueError, match="with the options it was started with"):
+        fit(setting, checkpoint_dir=tmp_path, optimizer=options["optimizer"])
+    unseen = fit(setting, optimizer=options["optimizer"])
+    assert_trees_equal(unseen.best_params, unseen.params)
+
+
 def test_the_callers_parameters_are_left_alone(setting):
     _, params, _ = setting
     before = jax.tree.map(np.array, params)
@@ -168,6 +188,7 @@ def test_a_training_that_is_continued_is_one_that_never_stopped(setting, tmp_pat
             )  # fmt: skip
     continued = fit(setting, validation_images=images[:5], checkpoint_dir=tmp_path)
     assert_trees_equal(continued.params, whole.params)
+    assert_trees_equal(continued.best_params, whole.best_params)
     assert continued.history == whole.history
     again = fit(setting, validation_images=images[:5], checkpoint_dir=tmp_path)
     assert_trees_equal(again.params, whole.params)

@@ -1,5 +1,6 @@
 """A whole training on one device: epochs, validation, checkpoints, and stopping when it breaks."""
 
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -27,10 +28,13 @@ class FitResult(NamedTuple):
       params: the parameters after the last update.
       history: one dictionary per epoch: "epoch", "step", "train_bound", "train_ess", and with
         validation images "validation_bound" and "validation_ess"; all in nats, all floats.
+      best_params: those of the epoch with the highest validation bound; without validation images
+        those after the last update.
     """
 
     params: Params
     history: list[dict[str, float]]
+    best_params: Params
 
 
 class FitProgress(NamedTuple):
@@ -162,7 +166,8 @@ def fit(
     }
     # The copy is what the first scan may overwrite: the caller keeps the parameters passed in.
     state = init(jax.tree.map(jnp.array, params), optimizer=optimizer)
-    state, history, sums = _resume(checkpoint_dir, state, run)
+    best = None if validation_images is None else jax.tree.map(jnp.array, params)
+    state, best, history, sums = _resume(checkpoint_dir, state, best, run)
     done = int(state.step)
 
     images = jax.device_put(images)
@@ -179,7 +184,8 @@ def fit(
         nonlocal saved_at, saved_step
         if checkpoint_dir is not None and saved_step < done:
             progress = {"run": run, "history": history, "sums": sums}
-            checkpoints.save(checkpoint_dir, done, checkpoints.Checkpoint(state, progress))
+            kept = {"state": state} if best is None else {"state": state, "best": best}
+            checkpoints.save(checkpoint_dir, done, checkpoints.Checkpoint(kept, progress))
             saved_at, saved_step = time.monotonic(), done
 
     for index in range(done // steps_per_epoch, num_epochs):
@@ -200,6 +206,9 @@ def fit(
                 line |= {f"train_{n}": total / steps_per_epoch for n, total in sums.items()}
                 if validation_images is not None:
                     line |= _validate(key, state.params, validation_images, options)
+                    bounds = [earlier["validation_bound"] for earlier in history]
+                    if line["validation_bound"] > max(bounds, default=-math.inf):
+                        best = jax.tree.map(jnp.array, state.params)
                 history = [*history, line]
                 sums = dict.fromkeys(sums, 0.0)
             bound = float(jnp.mean(info.bound))
@@ -207,16 +216,20 @@ def fit(
             if time.monotonic() - saved_at >= checkpoint_seconds:
                 save()
     save()
-    return FitResult(state.params, history)
+    return FitResult(state.params, history, state.params if best is None else best)
 
 
 def _resume(
-    checkpoint_dir: pathlib.Path | str | None, state: TrainState, run: dict[str, Any]
-) -> tuple[TrainState, list[dict[str, float]], dict[str, float]]:
-    found = None if checkpoint_dir is None else checkpoints.restore(checkpoint_dir, state)
+    checkpoint_dir: pathlib.Path | str | None,
+    state: TrainState,
+    best: Params | None,
+    run: dict[str, Any],
+) -> tuple[TrainState, Params | None, list[dict[str, float]], dict[str, float]]:
+    like = {"state": state} if best is None else {"state": state, "best": best}
+    found = None if checkpoint_dir is None else checkpoints.restore(checkpoint_dir, like)
     if found is None:
-        return state, [], {"bound": 0.0, "ess": 0.0}
-    step, (state, progress) = found
+        return state, best, [], {"bound": 0.0, "ess": 0.0}
+    step, (kept, progress) = found
     differing = [name for name in run if progress["run"][name] != run[name]]
     if differing:
         raise ValueError(
@@ -224,7 +237,7 @@ def _resume(
             + ", ".join(f"{n}={progress['run'][n]} (now {run[n]})" for n in differing)
             + ": continue with the options it was started with, or choose another folder."
         )
-    return state, progress["history"], progress["sums"]
+    return kept["state"], kept.get("best"), progress["history"], progress["sums"]
 
 
 def _totals(info: TrainInfo) -> dict[str, float]:
