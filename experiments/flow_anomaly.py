@@ -17,7 +17,16 @@ from typing import Literal
 import jax
 import numpy as np
 
-from experiments import flow_judging, flow_materials, flow_models, flow_pictures, run
+from experiments import (
+    flow_baselines,
+    flow_judging,
+    flow_materials,
+    flow_models,
+    flow_pictures,
+    run,
+)
+from experiments.flow_baselines import BASELINES
+from experiments.flow_materials import Material
 from iwae_jax import anomaly, data, keys
 
 
@@ -49,29 +58,28 @@ class Options(run.Options):
     """standard deviations between the mean and the threshold"""
     held_out: int = 5000
     """training images that no flow is fitted to, for the other protocol; at most a fifth"""
+    baselines: tuple[str, ...] = ("Gaussian", "class mixture", "IWAE bound")
+    """what stands beside the flow; NICE, of the course, is known too and takes longest"""
+    baseline_epochs: int | None = None
+    """passes over the data of the baselines that are trained; by default 10 (100 for digits)"""
+    nice_hidden_size: int = 1000
+    """width of the five hidden layers of NICE's couplings"""
     data_dir: pathlib.Path | None = None
     """tensorflow-datasets' folder; by default its own default"""
 
 
-@dataclasses.dataclass(frozen=True)
-class Material:
-    """The images, as every model sees them."""
-
-    train: np.ndarray
-    labels: np.ndarray
-    held_out: np.ndarray
-    test: np.ndarray
-    anomalous: np.ndarray
-
-
 def check(options: Options) -> None:
     """Refuses what cannot be run."""
-    for name in ("epochs", "num_blocks", "hidden_size", "seeds", "splits", "held_out"):
+    for name in ("epochs", "num_blocks", "hidden_size", "seeds", "splits", "held_out",
+                 "baseline_epochs", "nice_hidden_size"):  # fmt: skip
         value = getattr(options, name)
         if value is not None and value < 1:
             raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1; got {value}.")
     if not 0.0 <= options.alpha < 0.5:
         raise run.BadInput(f"--alpha must be from 0 to below 0.5; got {options.alpha}.")
+    for name in options.baselines:
+        if name not in BASELINES:
+            raise run.BadInput(f"--baselines has {name!r}; known: {', '.join(BASELINES)}.")
     if options.learning_rate <= 0.0 or options.num_leading < 0:
         raise run.BadInput("--learning-rate must be positive and --num-leading not negative.")
 
@@ -121,14 +129,6 @@ def train(
         )  # fmt: skip
 
 
-def scores_of(density: flow_models.Density, material: Material) -> flow_judging.Scores:
-    """Log p of everything that is judged."""
-    return {
-        name: flow_models.log_probs(density, getattr(material, name))
-        for name in ("held_out", "test", "anomalous")
-    }
-
-
 def main(options: Options) -> run.Summary:
     """Tells digits from other images by the likelihood of a flow, and counts the errors."""
     check(options)
@@ -167,7 +167,7 @@ def flows_of(options: Options, material: Material, this_run: run.Run):
 def work(options: Options, material: Material, this_run: run.Run) -> run.Summary:
     """Fits every model, judges it, saves the detector, and draws."""
     densities, seconds = zip(*flows_of(options, material, this_run), strict=True)
-    runs = [scores_of(density, material) for density in densities]
+    runs = [flow_baselines.scores_of(density, material) for density in densities]
     bits, bits_se = flow_models.test_bits(densities[0], material.test, seed=options.seed)
     judge = partial(flow_judging.row, splits=options.splits, num_std=options.num_std)
     rows = [
@@ -175,22 +175,18 @@ def work(options: Options, material: Material, this_run: run.Run) -> run.Summary
             num_parameters=flow_models.num_parameters(densities[0].params),
             train_seconds=float(np.mean(seconds)))
     ]  # fmt: skip
-    baselines = {
-        "Gaussian": lambda: flow_models.gaussian(material.train, alpha=options.alpha),
-        "class mixture": lambda: flow_models.class_mixture(
-            material.train, material.labels, alpha=options.alpha
-        ),
-    }
-    for name, fit in baselines.items():
-        start = time.monotonic()
-        density = fit()
-        taken = time.monotonic() - start
-        bits, bits_se = flow_models.test_bits(density, material.test, seed=options.seed)
-        rows.append(
-            judge(name, [scores_of(density, material)], bits_per_dim=bits,
-                bits_per_dim_se=bits_se, train_seconds=taken,
-                num_parameters=flow_models.num_parameters(density.params))
-        )  # fmt: skip
+    for name in options.baselines:
+        epochs = flow_baselines.epochs(options)
+        with run.progress(name, epochs) as show:
+
+            def told(state, show=show, epochs=epochs) -> None:
+                if state.epoch is not None and state.epoch["epoch"] < epochs:
+                    show(state.epoch["epoch"], f"bound {state.bound:.1f}")
+
+            folder = this_run.folder / f"checkpoints-{name.replace(' ', '-')}"
+            found = BASELINES[name](options, material, folder, told)
+            show(epochs, "fitted")
+        rows.append(judge(name, [found.scores], **found.numbers))
     config = {
         name: getattr(options, name)
         for name in ("alpha", "num_blocks", "hidden_size", "num_leading")
@@ -211,10 +207,11 @@ def work(options: Options, material: Material, this_run: run.Run) -> run.Summary
 def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None:
     """Prints a line for each model, and the homework's."""
     percent = lambda value: f"{100 * value:.3f}"
+    bits = lambda value: "" if value is None else f"{value:.3f}"
     rows = [
         [line["model"], percent(line["type_1_rate"]), percent(line["type_2_rate"]),
          percent(line["type_2_rate_at_reference_type_1"]), f"{line['auroc']:.5f}",
-         percent(line["fpr95"]), f"{line['bits_per_dim']:.3f}", str(line["num_parameters"]),
+         percent(line["fpr95"]), bits(line["bits_per_dim"]), str(line["num_parameters"]),
          f"{line['train_seconds']:.0f}"]
         for line in summary["models"]
     ]  # fmt: skip

@@ -1,10 +1,22 @@
 """Images that are none of the data: made from held-out images, or taken from other data sets."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
 
 from iwae_jax import data
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """The images of a detection, as every model sees them."""
+
+    train: np.ndarray
+    labels: np.ndarray
+    held_out: np.ndarray
+    test: np.ndarray
+    anomalous: np.ndarray
 
 
 def labelled(name: str, split: str, data_dir: pathlib.Path | None) -> tuple[np.ndarray, np.ndarray]:

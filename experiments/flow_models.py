@@ -124,7 +124,7 @@ def encoded(density: Density, xs: np.ndarray, part: Callable[[PyTree], Array]) -
     def latent(params: PyTree, x: Array) -> Array:
         return part(density.flow.inverse_and_log_det(params, x)[0])
 
-    return _in_pieces(jax.jit(jax.vmap(latent, (None, 0))), density.params, xs)
+    return in_pieces(jax.jit(jax.vmap(latent, (None, 0))), density.params, xs)
 
 
 @partial(jax.jit, static_argnames="flow")
@@ -135,7 +135,7 @@ def _log_probs(params: PyTree, xs: Array, *, flow: flows.Flow) -> Array:
 def log_probs(density: Density, images: np.ndarray) -> np.ndarray:
     """Log p of each image at the middles of its grey levels, in nats: no noise, so it repeats."""
     score = partial(_log_probs, flow=density.flow)
-    return _in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
+    return in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
 
 
 @partial(jax.jit, static_argnames="flow")
@@ -147,7 +147,7 @@ def _gradient_norms(params: PyTree, xs: Array, *, flow: flows.Flow) -> Array:
 def gradient_norms(density: Density, images: np.ndarray) -> np.ndarray:
     """`anomaly.gradient_norm` of each image, at the middles of its grey levels."""
     score = partial(_gradient_norms, flow=density.flow)
-    return _in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
+    return in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
 
 
 def attributions(density: Density, images: np.ndarray) -> np.ndarray:
@@ -156,7 +156,8 @@ def attributions(density: Density, images: np.ndarray) -> np.ndarray:
     return np.asarray(slope(density.params, flows.midpoints(images)))
 
 
-def _in_pieces(function, params: PyTree, xs: np.ndarray) -> np.ndarray:
+def in_pieces(function, params: PyTree, xs: np.ndarray) -> np.ndarray:
+    """A function of the parameters and many data, of data in pieces of one size."""
     pieces = []
     for first in range(0, len(xs), SCORED_AT_ONCE):
         piece = xs[first : first + SCORED_AT_ONCE]
@@ -201,14 +202,14 @@ def train(
         validation_images=validation_images, checkpoint_dir=checkpoint_dir,
         on_progress=on_progress,
     )  # fmt: skip
-    return Density(density.flow, result.params.generative)
+    return Density(density.flow, result.best_params.generative)
 
 
 def test_bits(density: Density, images: np.ndarray, *, seed: int) -> tuple[float, float]:
     """Bits per pixel of test images under uniform dequantisation, with the standard error."""
     noise = np.random.default_rng(seed).random(images.shape, np.float32)
     xs = np.minimum(images.astype(np.float32) + noise, np.float32(255.999))
-    values = _in_pieces(partial(_log_probs, flow=density.flow), density.params, xs)
+    values = in_pieces(partial(_log_probs, flow=density.flow), density.params, xs)
     bits = flows.bits_per_dim(values, size=images[0].size)
     return float(bits.mean()), float(bits.std(ddof=1) / np.sqrt(len(bits)))
 

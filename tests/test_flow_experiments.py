@@ -7,6 +7,7 @@ import pytest
 
 from experiments import (
     flow_anomaly,
+    flow_baselines,
     flow_density,
     flow_judging,
     flow_materials,
@@ -18,6 +19,7 @@ from iwae_jax import anomaly, data
 
 SMALL = {
     "epochs": 1, "seeds": 1, "splits": 3, "num_blocks": 1, "hidden_size": 8, "num_leading": 10,
+    "baselines": tuple(flow_baselines.BASELINES), "baseline_epochs": 2, "nice_hidden_size": 8,
 }  # fmt: skip
 KEYS = {
     "type_1_rate", "type_1_ci", "type_2_rate", "type_2_ci", "auroc", "fpr95", "threshold",
@@ -35,7 +37,14 @@ def test_a_run_writes_what_the_conventions_say(detected):
     folder, summary = detected
     assert summary == json.loads((folder / "summary.json").read_text())
     assert summary.keys() >= KEYS
-    assert [row["model"] for row in summary["models"]] == ["RealNVP", "Gaussian", "class mixture"]
+    rows = {row["model"]: row for row in summary["models"]}
+    assert list(rows) == ["RealNVP", *flow_baselines.BASELINES]
+    for name, row in rows.items():
+        assert row["num_parameters"] > 1000, name
+    # Of black and white images, so no bits per pixel like those of the others.
+    assert [name for name, row in rows.items() if row["bits_per_dim"] is None] == ["IWAE bound"]
+    # Its scales begin at those of the pixels: it beats the 8 bits of a flat density at once.
+    assert rows["NICE"]["bits_per_dim"] < 7.9
     pictures = {"histograms.png", "roc.png", "oddities.png", "samples.png"}
     assert {path.name for path in folder.iterdir()} >= pictures
     low, high = summary["type_1_ci"]
