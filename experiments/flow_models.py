@@ -14,7 +14,7 @@ from iwae_jax import LatentVariableModel, Params, anomaly, estimators, flows, tr
 from iwae_jax.types import Array, Key, PyTree
 
 BATCH = 256
-SCORED_AT_ONCE = 500
+SCORED_AT_ONCE, GRADIENTS_AT_ONCE = 1000, 128
 NUM_CLASSES = 10
 
 
@@ -147,7 +147,8 @@ def _gradient_norms(params: PyTree, xs: Array, *, flow: flows.Flow) -> Array:
 def gradient_norms(density: Density, images: np.ndarray) -> np.ndarray:
     """`anomaly.gradient_norm` of each image, at the middles of its grey levels."""
     score = partial(_gradient_norms, flow=density.flow)
-    return in_pieces(score, density.params, images.astype(np.float32) + np.float32(0.5))
+    xs = images.astype(np.float32) + np.float32(0.5)
+    return in_pieces(score, density.params, xs, size=GRADIENTS_AT_ONCE)
 
 
 def attributions(density: Density, images: np.ndarray) -> np.ndarray:
@@ -156,13 +157,15 @@ def attributions(density: Density, images: np.ndarray) -> np.ndarray:
     return np.asarray(slope(density.params, flows.midpoints(images)))
 
 
-def in_pieces(function, params: PyTree, xs: np.ndarray) -> np.ndarray:
+def in_pieces(
+    function, params: PyTree, xs: np.ndarray, *, size: int = SCORED_AT_ONCE
+) -> np.ndarray:
     """A function of the parameters and many data, of data in pieces of one size."""
     pieces = []
-    for first in range(0, len(xs), SCORED_AT_ONCE):
-        piece = xs[first : first + SCORED_AT_ONCE]
+    for first in range(0, len(xs), size):
+        piece = xs[first : first + size]
         # Filled up, so that one program runs all pieces of all data.
-        filling = np.repeat(piece[-1:], SCORED_AT_ONCE - len(piece), axis=0)
+        filling = np.repeat(piece[-1:], size - len(piece), axis=0)
         result = function(params, np.concatenate([piece, filling]))
         pieces.append(np.asarray(result)[: len(piece)])
     return np.concatenate(pieces)
