@@ -24,9 +24,10 @@ FAMILIES = {
 DRAWS = {"iwae_jax.bounds.sumo_num_terms"}  # draws a number for a bound, and is none itself
 ORDER = {"alpha", "beta"}  # of a bound: written after its log-weights, as in the papers
 
-CORE = {"types", "keys", "densities", "bounds", "weights", "estimators", "exact", "diagnostics"}
+CORE = {"types", "keys", "_draws", "densities", "bounds", "weights", "estimators"}
+CORE |= {"exact", "diagnostics"}
 LAYERS = (
-    "types keys",
+    "types keys _draws",
     "densities bounds weights exact diagnostics",
     "networks",
     "estimators flows priors minimax",

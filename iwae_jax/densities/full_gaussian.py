@@ -9,6 +9,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 
+from iwae_jax import _draws
 from iwae_jax.densities.gaussian import GaussianLatents, _floating, standard_gaussian_log_prob
 from iwae_jax.types import Array, Key
 
@@ -126,7 +127,7 @@ def full_gaussian_sample_and_log_prob(
       Deep Generative Models, section 4.3, arXiv:1401.4082.
     """
     mean, scale_tril = latents
-    noise = jax.random.normal(key, mean.shape, mean.dtype)
+    noise = _draws.normal(key, mean.shape, mean.dtype)
     log_prob = standard_gaussian_log_prob(noise) - _log_det(scale_tril)
     return mean + scale_tril @ noise, log_prob
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from iwae_jax import _draws
 from iwae_jax.types import Array, Key
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
@@ -144,5 +145,5 @@ def gaussian_sample_and_log_prob(key: Key, latents: GaussianLatents) -> tuple[Ar
     """
     mean, log_scale = latents
     chex.assert_equal_shape((mean, log_scale))
-    noise = jax.random.normal(key, mean.shape, mean.dtype)
+    noise = _draws.normal(key, mean.shape, mean.dtype)
     return mean + jnp.exp(log_scale) * noise, standard_gaussian_log_prob(noise) - log_scale.sum()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from iwae_jax import densities
+from iwae_jax import _draws, densities
 from iwae_jax.flows.structures import Base
 from iwae_jax.types import Array, Key, PyTree
 
@@ -137,7 +137,7 @@ def gaussian_mixture(*, num_components: int, size: int) -> BaseAndParams:
         component_key, noise_key = jax.random.split(key)
         component = jax.random.categorical(component_key, params["logits"])
         mean, tril = params["mean"][component], params["tril"][component]
-        noise = temperature * jax.random.normal(noise_key, (size,), mean.dtype)
+        noise = temperature * _draws.normal(noise_key, (size,), mean.dtype)
         return mean + jax.scipy.linalg.solve_triangular(whitener(tril), noise, lower=True)
 
     return Base(log_prob, sample), params

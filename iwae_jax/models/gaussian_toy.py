@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from iwae_jax import densities
+from iwae_jax import _draws, densities
 from iwae_jax.types import (
     Array,
     GenerativeModel,
@@ -86,4 +86,4 @@ def gaussian_toy(key: Key, *, size: int) -> tuple[LatentVariableModel, Params]:
 
 
 def _around(key: Key, mean: Array) -> Array:
-    return mean + jax.random.normal(key, mean.shape, mean.dtype)
+    return mean + _draws.normal(key, mean.shape, mean.dtype)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from iwae_jax import densities, networks
+from iwae_jax import _draws, densities, networks
 from iwae_jax.models._checks import check_pixel_mean, check_positive
 from iwae_jax.models.composition import Likelihood
 from iwae_jax.priors import bounded_log_scale
@@ -126,7 +125,7 @@ def gaussian_likelihood(
 
     def sample(key: Key, params: PyTree, z: Array) -> Array:
         centre = mean(params["mean"], z)
-        noise = jax.random.normal(key, centre.shape, centre.dtype)
+        noise = _draws.normal(key, centre.shape, centre.dtype)
         return centre + jnp.exp(log_scale(params, centre.dtype)) * noise
 
     return Likelihood(log_prob, sample), params

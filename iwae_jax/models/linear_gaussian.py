@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from iwae_jax import densities
+from iwae_jax import _draws, densities
 from iwae_jax.types import (
     Array,
     GenerativeModel,
@@ -74,11 +74,11 @@ def linear_gaussian(
         return densities.standard_gaussian_log_prob(z)
 
     def sample_likelihood(key: Key, theta: PyTree, z: Array) -> Array:
-        noise = jax.random.normal(key, theta["bias"].shape, theta["bias"].dtype)
+        noise = _draws.normal(key, theta["bias"].shape, theta["bias"].dtype)
         return theta["weight"] @ z + theta["bias"] + jnp.exp(theta["log_scale"]) * noise
 
     def sample_and_log_prob(key: Key, phi: PyTree, q: Array) -> tuple[Array, Array]:
-        noise = jax.random.normal(key, q.shape, q.dtype)
+        noise = _draws.normal(key, q.shape, q.dtype)
         log_prob = densities.standard_gaussian_log_prob(noise) - jnp.trace(phi["tril"])
         return q + scale_tril(phi) @ noise, log_prob
 
@@ -94,7 +94,7 @@ def linear_gaussian(
             log_joint=lambda theta, x, z: log_likelihood(theta, x, z) + log_prior(theta, z),
             log_likelihood=log_likelihood,
             log_prior=log_prior,
-            sample_prior=lambda key, theta: jax.random.normal(
+            sample_prior=lambda key, theta: _draws.normal(
                 key, (theta["weight"].shape[1],), theta["weight"].dtype
             ),
             sample_likelihood=sample_likelihood,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from iwae_jax import densities
+from iwae_jax import _draws, densities
 from iwae_jax.priors.gaussians import bounded_log_scale
 from iwae_jax.priors.structures import Prior, PriorAndParams
 from iwae_jax.types import Array, Estimator, InferenceModel, Key, Params, PyTree
@@ -63,7 +63,7 @@ def gaussian_mixture(key: Key, *, num_components: int, size: int) -> PriorAndPar
         component = jax.random.categorical(component_key, lambda_["logits"])
         mean = lambda_["mean"][component]
         scale = jnp.exp(bounded_log_scale(lambda_["raw_scale"][component]))
-        return mean + scale * jax.random.normal(noise_key, mean.shape, mean.dtype)
+        return mean + scale * _draws.normal(noise_key, mean.shape, mean.dtype)
 
     return Prior(log_prob, sample), lambda_
 
