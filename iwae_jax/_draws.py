@@ -17,6 +17,8 @@ from iwae_jax.types import Array, Key
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+# By its name, since not every version of JAX declares it.
+_EACH_BY_ITS_COUNT = "jax_threefry_partitionable"
 
 
 def _rotated(x: Array, distance: int) -> Array:
@@ -42,7 +44,7 @@ def _is_known(key: Key, size: int, dtype: DTypeLike) -> bool:
         and 0 < size < 2**32
         and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
         and str(jax.random.key_impl(key)) == "threefry2x32"
-        and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+        and getattr(jax.config, _EACH_BY_ITS_COUNT)
     )
 
 
