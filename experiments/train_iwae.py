@@ -24,7 +24,6 @@ from experiments.published import IWAE_NLL
 from iwae_jax import (
     LatentVariableModel,
     Params,
-    checkpoints,
     data,
     densities,
     evaluation,
@@ -86,12 +85,11 @@ def trained(folder: pathlib.Path) -> tuple[Options, LatentVariableModel, Params]
     options = Options(**run.recorded(config))
     images = data.load(options.dataset, "train", data_dir=options.data_dir).images
     model, params = iwae_model.build(options, images)
-    like = training.init(params, optimizer=iwae_model.optimizer(options, len(images)))
-    found = checkpoints.restore(folder / "checkpoints", like)
+    optimizer = iwae_model.optimizer(options, len(images))
+    found = training.restore(params, folder / "checkpoints", optimizer=optimizer)
     if found is None:
         raise run.BadInput(f"{folder} holds no checkpoint yet.")
-    _, checkpoint = found
-    return options, model, checkpoint.state.params
+    return options, model, found.params
 
 
 def train(

@@ -153,8 +153,10 @@ def test_the_best_parameters_are_those_of_the_best_validation_bound(setting, tmp
     again = fit(setting, checkpoint_dir=tmp_path, **options)
     assert_trees_equal(again.best_params, first.params)
     assert_trees_equal(again.params, whole.params)
-    with pytest.raises(ValueError, match="with the options it was started with"):
-        fit(setting, checkpoint_dir=tmp_path, optimizer=options["optimizer"])
+    _, params, _ = setting
+    kept = training.restore(params, tmp_path, optimizer=options["optimizer"])
+    assert_trees_equal(kept, whole)
+    assert training.restore(params, tmp_path / "none", optimizer=SGD) is None
     unseen = fit(setting, optimizer=options["optimizer"])
     assert_trees_equal(unseen.best_params, unseen.params)
 

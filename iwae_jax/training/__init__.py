@@ -1,6 +1,7 @@
 """Training: one update, an epoch as one scan, and a run with checkpoints."""
 
-from iwae_jax.training.fit import FitProgress, FitResult, NonFiniteError, fit
+from iwae_jax.training.fit import FitProgress, NonFiniteError, fit
+from iwae_jax.training.results import FitResult, restore
 from iwae_jax.training.schedules import PAPER_PASSES, paper_optimizer, short_optimizer
 from iwae_jax.training.step import (
     TrainInfo,
@@ -23,6 +24,7 @@ __all__ = [
     "fit",
     "init",
     "paper_optimizer",
+    "restore",
     "short_optimizer",
     "step",
 ]

@@ -13,28 +13,13 @@ import numpy as np
 import optax
 
 from iwae_jax import checkpoints, evaluation, keys
+from iwae_jax.training.results import FitResult, _kept
 from iwae_jax.training.step import TrainInfo, TrainState, dynamic_binarisation, epoch, init
 from iwae_jax.types import Array, Estimator, Key, LatentVariableModel, Params, PyTree
 
 
 class NonFiniteError(FloatingPointError):
     """The bound or the parameters stopped being finite."""
-
-
-class FitResult(NamedTuple):
-    """What a training returns.
-
-    Attributes:
-      params: the parameters after the last update.
-      history: one dictionary per epoch: "epoch", "step", "train_bound", "train_ess", and with
-        validation images "validation_bound" and "validation_ess"; all in nats, all floats.
-      best_params: those of the epoch with the highest validation bound; without validation images
-        those after the last update.
-    """
-
-    params: Params
-    history: list[dict[str, float]]
-    best_params: Params
 
 
 class FitProgress(NamedTuple):
@@ -166,8 +151,7 @@ def fit(
     }
     # The copy is what the first scan may overwrite: the caller keeps the parameters passed in.
     state = init(jax.tree.map(jnp.array, params), optimizer=optimizer)
-    best = None if validation_images is None else jax.tree.map(jnp.array, params)
-    state, best, history, sums = _resume(checkpoint_dir, state, best, run)
+    state, best, history, sums = _resume(checkpoint_dir, state, run)
     done = int(state.step)
 
     images = jax.device_put(images)
@@ -184,7 +168,7 @@ def fit(
         nonlocal saved_at, saved_step
         if checkpoint_dir is not None and saved_step < done:
             progress = {"run": run, "history": history, "sums": sums}
-            kept = {"state": state} if best is None else {"state": state, "best": best}
+            kept = _kept(state) if best is None else _kept(state) | {"best_params": best}
             checkpoints.save(checkpoint_dir, done, checkpoints.Checkpoint(kept, progress))
             saved_at, saved_step = time.monotonic(), done
 
@@ -206,8 +190,8 @@ def fit(
                 line |= {f"train_{n}": total / steps_per_epoch for n, total in sums.items()}
                 if validation_images is not None:
                     line |= _validate(key, state.params, validation_images, options)
-                    bounds = [earlier["validation_bound"] for earlier in history]
-                    if line["validation_bound"] > max(bounds, default=-math.inf):
+                    bounds = [earlier.get("validation_bound", -math.inf) for earlier in history]
+                    if best is None or line["validation_bound"] > max(bounds):
                         best = jax.tree.map(jnp.array, state.params)
                 history = [*history, line]
                 sums = dict.fromkeys(sums, 0.0)
@@ -220,15 +204,11 @@ def fit(
 
 
 def _resume(
-    checkpoint_dir: pathlib.Path | str | None,
-    state: TrainState,
-    best: Params | None,
-    run: dict[str, Any],
+    checkpoint_dir: pathlib.Path | str | None, state: TrainState, run: dict[str, Any]
 ) -> tuple[TrainState, Params | None, list[dict[str, float]], dict[str, float]]:
-    like = {"state": state} if best is None else {"state": state, "best": best}
-    found = None if checkpoint_dir is None else checkpoints.restore(checkpoint_dir, like)
+    found = None if checkpoint_dir is None else checkpoints.restore(checkpoint_dir, _kept(state))
     if found is None:
-        return state, best, [], {"bound": 0.0, "ess": 0.0}
+        return state, None, [], {"bound": 0.0, "ess": 0.0}
     step, (kept, progress) = found
     differing = [name for name in run if progress["run"][name] != run[name]]
     if differing:
@@ -237,7 +217,9 @@ def _resume(
             + ", ".join(f"{n}={progress['run'][n]} (now {run[n]})" for n in differing)
             + ": continue with the options it was started with, or choose another folder."
         )
-    return kept["state"], kept.get("best"), progress["history"], progress["sums"]
+    history = progress["history"]
+    best = kept["best_params"] if any("validation_bound" in line for line in history) else None
+    return kept["state"], best, history, progress["sums"]
 
 
 def _totals(info: TrainInfo) -> dict[str, float]:
