@@ -1,8 +1,9 @@
-"""The numbers of `jax.random`, bit for bit, three times as fast on a CPU.
+"""The numbers of `jax.random.normal`, bit for bit, in two thirds of its time on a CPU.
 
 There `jax.random` runs the rounds of its hash as a loop, which passes whole arrays through memory.
-Here they are written out, and fuse with what uses the numbers. What this file has no answer for
-(another generator, another dtype than float32) is left to `jax.random`.
+Here they are written out, and fuse with what uses the numbers: good for the noise of a sample, and
+bad for that of a datum, which would be drawn again with each of its samples. What this file has no
+answer for (another generator, another dtype than float32) is left to `jax.random`.
 """
 
 import math
@@ -48,25 +49,13 @@ def _is_known(key: Key, size: int, dtype: DTypeLike) -> bool:
     )
 
 
-def _unit(key: Key, shape: Sequence[int]) -> Array:
-    """Multiples of 2**-23 from 0 to below 1."""
-    counts = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    bits = _threefry(jax.random.key_data(key), counts)
-    one = np.float32(1.0).view(np.uint32)
-    return jax.lax.bitcast_convert_type((bits >> np.uint32(9)) | one, jnp.float32) - 1
-
-
-def uniform(key: Key, shape: Sequence[int], dtype: DTypeLike, *, minval: float = 0.0) -> Array:
-    """`jax.random.uniform` from `minval` to below 1."""
-    if not _is_known(key, math.prod(shape), dtype):
-        return jax.random.uniform(key, shape, dtype, minval=minval)
-    low, high = np.float32(minval), np.float32(1.0)
-    return jnp.maximum(low, _unit(key, shape) * (high - low) + low)
-
-
 def normal(key: Key, shape: Sequence[int], dtype: DTypeLike) -> Array:
     """`jax.random.normal`."""
     if not _is_known(key, math.prod(shape), dtype):
         return jax.random.normal(key, shape, dtype)
-    lowest = np.nextafter(np.float32(-1.0), np.float32(0.0))
-    return np.float32(np.sqrt(2)) * jax.lax.erf_inv(uniform(key, shape, dtype, minval=lowest))
+    counts = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    mantissas = _threefry(jax.random.key_data(key), counts) >> np.uint32(9)
+    one = np.float32(1.0).view(np.uint32)
+    unit = jax.lax.bitcast_convert_type(mantissas | one, jnp.float32) - 1
+    low, high = np.nextafter(np.float32(-1.0), np.float32(0.0)), np.float32(1.0)
+    return np.float32(np.sqrt(2)) * jax.lax.erf_inv(jnp.maximum(low, unit * (high - low) + low))

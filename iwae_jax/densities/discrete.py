@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from iwae_jax import _draws
 from iwae_jax.types import Array, Key
 
 
@@ -97,7 +96,7 @@ def uniform_noise(key: Key, shape: Sequence[int], dtype: DTypeLike) -> Array:
     References:
       Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, section 2.
     """
-    return _draws.uniform(key, shape, dtype, minval=float(jnp.finfo(dtype).tiny))
+    return jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny)
 
 
 def bernoulli_sample_and_log_prob(key: Key, latents: BernoulliLatents) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from iwae_jax import _draws, keys
+from iwae_jax import keys
 from iwae_jax.flows.pixels import NUM_LEVELS
 from iwae_jax.flows.structures import Flow
 from iwae_jax.types import (
@@ -89,7 +89,7 @@ def uniform_dequantisation(params: PyTree, *, flow: Flow) -> tuple[LatentVariabl
     """
 
     def sample_and_log_prob(key: Key, phi: PyTree, q: Array) -> tuple[Array, Array]:
-        noise = _draws.uniform(keys.tagged(key, keys.OBSERVATION), q.shape, q.dtype)
+        noise = jax.random.uniform(keys.tagged(key, keys.OBSERVATION), q.shape, q.dtype)
         return noise, jnp.zeros((), q.dtype)
 
     def log_prob(phi: PyTree, q: Array, u: Array) -> Array:

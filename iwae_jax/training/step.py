@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from iwae_jax import _draws, diagnostics, keys, weights
+from iwae_jax import diagnostics, keys, weights
 from iwae_jax.types import Array, Estimator, Key, LatentVariableModel, OverSamples, Params, PyTree
 
 
@@ -82,7 +82,7 @@ def dynamic_binarisation(key: Key, image: Array) -> Array:
       Salakhutdinov and Murray (2008), On the Quantitative Analysis of Deep Belief Networks,
       section 5.
     """
-    uniform = _draws.uniform(keys.tagged(key, keys.OBSERVATION), image.shape, jnp.float32)
+    uniform = jax.random.uniform(keys.tagged(key, keys.OBSERVATION), image.shape, jnp.float32)
     return (uniform * 255.0 < image.astype(jnp.float32)).astype(jnp.float32)
 
 
