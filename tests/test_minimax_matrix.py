@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from iwae_jax import minimax
+from iwae_jax.minimax import matrix_games
 
 SIZE = 40
 
@@ -73,6 +74,23 @@ def test_large_games_are_solved_in_float32_where_that_is_enough():
     assert solution.status == minimax.CONVERGED
     assert 1e-6 < solution.gap <= 1e-2
     assert solution.lower <= np.min(M @ solution.column_strategy)
+
+
+# Told too early, the choices that matter are chosen again, with those that turned out to.
+@pytest.mark.parametrize(("coarse", "games"), [(1e-4, 1), (3e-3, 2)])
+def test_large_games_are_solved_on_the_choices_that_matter(coarse, games, monkeypatch):
+    M = np.random.default_rng(3).normal(size=(260, 300))
+    shapes, solve = [], matrix_games._by_interior_point
+    monkeypatch.setattr(matrix_games, "_COARSE", coarse)
+    monkeypatch.setattr(
+        matrix_games,
+        "_by_interior_point",
+        lambda M, *rest: shapes.append(M.shape) or solve(M, *rest),
+    )
+    solution = minimax.solve_matrix_game(M, tolerance=1e-11)
+    assert shapes == [(156, 180)] * games
+    assert solution.status == minimax.CONVERGED
+    assert np.max(solution.row_strategy @ M) - np.min(M @ solution.column_strategy) <= 1e-11
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (2, 3)])

@@ -5,18 +5,28 @@ import numpy.typing as npt
 
 _ROWS = 64
 
+Vector = npt.NDArray[np.float64]
 
-def products(
-    p: npt.NDArray, M: npt.NDArray, q: npt.NDArray
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """``p' M`` and ``M q``, of the payoffs and of their absolute values: ``[2, n]``, ``[2, m]``."""
+
+def products(p: Vector, M: npt.NDArray, q: Vector) -> tuple[Vector, Vector]:
+    """``p' M`` and ``M q``: ``[n]``, ``[m]``."""
+    return _by_rows(p, M, q, of=lambda rows, room: rows)
+
+
+def sizes(p: Vector, M: npt.NDArray, q: Vector) -> tuple[Vector, Vector]:
+    """The same with the absolute values of M."""
+    return _by_rows(p, M, q, of=lambda rows, room: np.abs(rows, out=room[: len(rows)]))
+
+
+def _by_rows(p, M, q, *, of):
     m, n = M.shape
-    won, paid = np.zeros((2, n)), np.zeros((2, m))
+    won, paid = np.zeros(n), np.zeros(m)
+    room = np.empty((_ROWS, n))
     # Not by @: a BLAS keeps its threads busy after it, which slows down what JAX does next. By
     # rows that fit a cache, which are read once.
     for first in range(0, m, _ROWS):
-        of = slice(first, first + _ROWS)
-        for i, rows in enumerate((M[of], np.abs(M[of]))):
-            won[i] += np.einsum("i,ij->j", p[of], rows)
-            paid[i, of] = np.einsum("ij,j->i", rows, q)
+        part = slice(first, first + _ROWS)
+        rows = of(M[part], room)
+        won += np.einsum("i,ij->j", p[part], rows)
+        paid[part] = np.einsum("ij,j->i", rows, q)
     return won, paid

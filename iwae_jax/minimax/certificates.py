@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from iwae_jax.minimax._products import products
+from iwae_jax.minimax._products import products, sizes
 from iwae_jax.minimax.method import CONVERGED, NOT_CONVERGED
 
 AnyArray = Any  # of NumPy or of JAX, by what made it
@@ -146,7 +146,8 @@ def certify(
     M = payoffs(M)
     p, q = strategy(row_strategy, M.shape[0]), strategy(column_strategy, M.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
-        (won, sizes_won), (paid, sizes_paid) = products(p, M, q)
+        won, paid = products(p, M, q)
+        sizes_won, sizes_paid = sizes(p, M, q)
         # The sum of the products, and that the probabilities sum to 1 to rounding alone.
         unit = np.finfo(np.float64).eps / 2.0
         upper = np.max(won) + (2 * M.shape[0] + 2) * unit * np.max(sizes_won)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from iwae_jax.minimax import _rational
 from iwae_jax.minimax._products import products
+from iwae_jax.minimax._screening import spread, within_reach
 from iwae_jax.minimax.certificates import MatrixGameSolution, certify, payoffs
 from iwae_jax.minimax.interior_point import Interior, interior_step, start_interior
 from iwae_jax.minimax.method import CONVERGED
@@ -20,9 +21,11 @@ Strategies = tuple[npt.NDArray, npt.NDArray]
 # Of games scaled to payoffs between -1 and 1: where float32 is left for float64, the gap below
 # which the choices that are played can be told, and the finest gap that first-order methods are
 # asked for; the gap at which they begin again from products in float64, and how many times smaller
-# it is each time; their steps.
+# it is each time; their steps; the gap that tells which choices matter, the most steps to it, and
+# how often they are chosen anew.
 _SINGLE, _TELLING, _FINEST = 1e-3, 1e-7, 1e-7
 _REFINED, _FINER, _STEPS = 2e-6, 0.1, 8000
+_COARSE, _COARSE_STEPS, _CHOSEN = 1e-4, 400, 3
 
 
 @functools.cache
@@ -62,6 +65,9 @@ def _gap(M: npt.NDArray, p: npt.NDArray, q: npt.NDArray) -> float:
 
 def _by_interior_point(M: npt.NDArray, tolerance: float) -> Strategies:
     """Steps in float32 while they are as good, then in float64, then the choices alone."""
+    if M.shape[0] > M.shape[1]:
+        q, p = _by_interior_point(-M.T, tolerance)
+        return p, q
     with jax.enable_x64(True):
         double = jnp.asarray(M, jnp.float64)
         # A start from float32 may lie too near to the boundary for an ill-conditioned game.
@@ -138,9 +144,28 @@ def _by_first_order(
             return solution
         p, q = solution.row_strategy, solution.column_strategy
         with np.errstate(over="ignore", invalid="ignore"):
-            (won, _), (paid, _) = products(p, M, q)
+            won, paid = products(p, M, q)
         known = (p, q, (won - solution.value) / half, (paid - solution.value) / half)
         asked, origin = _FINER * asked, Origin(*(x.astype(np.float32) for x in known))
+
+
+def _on_what_matters(M: npt.NDArray, single: Array, tolerance: float) -> Strategies | None:
+    """The saddle point by interior points of smaller games, if first-order steps tell them."""
+    found = _compiled_first_order()(
+        single, tolerance=np.float32(_COARSE), max_steps=np.int32(_COARSE_STEPS)
+    )
+    if not found.gap <= _COARSE:
+        return None
+    p, q = np.asarray(found.row_strategy), np.asarray(found.column_strategy)
+    for _ in range(_CHOSEN):
+        rows, columns = within_reach(M, p, q)
+        if (rows.size, columns.size) == M.shape:
+            return None
+        p, q = _by_interior_point(M[np.ix_(rows, columns)], tolerance)
+        p, q = spread(p, rows, M.shape[0]), spread(q, columns, M.shape[1])
+        if _gap(M, p, q) <= tolerance:
+            return p, q
+    return None
 
 
 def _by_enumeration(M: npt.NDArray) -> Strategies:
@@ -167,7 +192,8 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
 
     Games of at most 3 x 3 are solved in rational arithmetic; larger ones by restarted
     primal-dual steps in float32 where the tolerance allows it and by an interior-point method
-    otherwise, which begins in float32 and ends in float64. Whatever was used, the bounds on
+    otherwise, which begins in float32 and ends in float64; of a large game it takes the choices
+    that first-order steps say matter, and adds those that turn out to. Whatever was used, the bounds on
     the value are those of `certify`, in float64. To solve many small games, use
     `solve_small_games`.
 
@@ -207,12 +233,13 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
     highest, lowest = most.max(), least.min()
     middle, half = 0.5 * highest + 0.5 * lowest, 0.5 * highest - 0.5 * lowest
     scaled, target = functools.partial(np.divide, M - middle, half), tolerance / half
-    if max(M.shape) > 256 and target >= _FINEST:
+    if max(M.shape) > 256:
         single = jnp.asarray(scaled(out=np.empty(M.shape, np.float32), casting="same_kind"))
-        solution = _by_first_order(M, single, half, tolerance)
-        if solution.status == CONVERGED:
-            return solution
-    if M.shape[0] <= M.shape[1]:
-        return prove(*_by_interior_point(scaled(), 0.5 * target))
-    q, p = _by_interior_point(-scaled().T, 0.5 * target)
-    return prove(p, q)
+        if target >= _FINEST:
+            solution = _by_first_order(M, single, half, tolerance)
+            if solution.status == CONVERGED:
+                return solution
+        found = _on_what_matters(scaled(), single, 0.5 * target)
+        if found is not None:
+            return prove(*found)
+    return prove(*_by_interior_point(scaled(), 0.5 * target))
