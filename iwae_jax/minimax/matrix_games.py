@@ -193,8 +193,8 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
     Games of at most 3 x 3 are solved in rational arithmetic; larger ones by restarted
     primal-dual steps in float32 where the tolerance allows it and by an interior-point method
     otherwise, which begins in float32 and ends in float64; of a large game it takes the choices
-    that first-order steps say matter, and adds those that turn out to. Whatever was used, the bounds on
-    the value are those of `certify`, in float64. To solve many small games, use
+    that first-order steps say matter, and adds those that turn out to. Whatever was used, the
+    bounds on the value are those of `certify`, in float64. To solve many small games, use
     `solve_small_games`.
 
     Args:
