@@ -1,6 +1,6 @@
 """What one accelerator does with the main job: updates per second, evaluation, peak memory.
 
-Claim: none yet; the numbers go into the README with the device's name.
+Claim: none yet; the numbers go into docs/speed.md with the device's name.
 
     python -m benchmarks.accelerator --output runs/accelerator.json       (about 8 minutes)
 

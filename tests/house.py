@@ -132,16 +132,35 @@ def dependencies(name, source):
     return faults
 
 
-def acyclic(name, sources):
-    graph = {unit(module): set() for module in sources}
+def graph(sources):
+    """Each unit with those that it imports."""
+    found = {unit(module): set() for module in sources}
     for module, source in sources.items():
         others = {unit(other) for other in imported(source) if other.startswith("iwae_jax.")}
-        graph[unit(module)] |= others - {unit(module)}
+        found[unit(module)] |= others - {unit(module)}
+    return found
+
+
+def acyclic(name, sources):
     try:
-        graphlib.TopologicalSorter(graph).prepare()
+        graphlib.TopologicalSorter(graph(sources)).prepare()
     except graphlib.CycleError as error:
         return [str(error)]
     return []
+
+
+def diagram(sources):
+    """The imports as a Mermaid diagram, but for those that others imply."""
+    direct = {own: others - {"iwae_jax"} for own, others in graph(sources).items()}
+    below = {}
+    for own in graphlib.TopologicalSorter(direct).static_order():
+        below[own] = direct[own].union(*(below[other] for other in direct[own]))
+    lines = ["```mermaid", "flowchart TD"]
+    for own in sorted(direct.keys() - {"iwae_jax"}):
+        implied = set().union(*(below[other] for other in direct[own]))
+        others = sorted(direct[own] - implied)
+        lines.append(f"    {own}" + (f" --> {' & '.join(others)}" if others else ""))
+    return "\n".join([*lines, "```"])
 
 
 def used(source):

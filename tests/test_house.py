@@ -68,7 +68,8 @@ SOURCES = {
 }
 MODULES = {name: importlib.import_module(name) for name in SOURCES}
 PUBLIC = {key: thing for item in MODULES.items() for key, thing in public(*item).items()}
-README = python_blocks(ROOT / "README.md")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = {path.name: python_blocks(path) for path in PAGES if "```python" in path.read_text()}
 HOUSE = {
     house.signature: {name: x for name, x in PUBLIC.items() if not isinstance(x, type)},
     house.docstring: PUBLIC,
@@ -189,17 +190,41 @@ def test_every_rule_is_held_and_can_fail():
     assert all(HOUSE.values())
 
 
-@pytest.mark.parametrize("index", range(len(README)))
-def test_readme_runs(index):
-    scope_after(README, index)
+@pytest.mark.parametrize(
+    ("name", "index"), [(name, index) for name in BLOCKS for index in range(len(BLOCKS[name]))]
+)
+def test_pages_run(name, index):
+    scope_after(BLOCKS[name], index)
 
 
-def test_readme_sees_a_violation(tmp_path):
+def test_pages_see_a_violation(tmp_path):
     (tmp_path / "README.md").write_text("```python\nx = 1\n```\n```python\n1 / (x - 1)\n```\n")
     with pytest.raises(ZeroDivisionError):
         scope_after(python_blocks(tmp_path / "README.md"), 1)
     with pytest.raises(FileNotFoundError):
         scope_after(python_blocks(tmp_path / "missing.md"), 0)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_readme_is_short_and_draws_the_imports():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) < 200
+    assert house.diagram(SOURCES) in text, f"README.md must have:\n{house.diagram(SOURCES)}"
+
+
+def test_the_diagram_leaves_out_what_other_imports_imply():
+    sources = {
+        "iwae_jax.low": "",
+        "iwae_jax.middle": "import iwae_jax.low",
+        "iwae_jax.high": "import iwae_jax.low, iwae_jax.middle",
+    }
+    drawn = house.diagram(sources).splitlines()
+    assert drawn[2:-1] == ["    high --> middle", "    low", "    middle --> low"]
 
 
 def test_repository_files_need_no_git(monkeypatch):
