@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from iwae_jax import bounds, keys
-from tests import house
+from tests import house, mutants
 from tests.house import ROOT
 
 
@@ -225,6 +225,12 @@ def test_the_diagram_leaves_out_what_other_imports_imply():
     }
     drawn = house.diagram(sources).splitlines()
     assert drawn[2:-1] == ["    high --> middle", "    low", "    middle --> low"]
+
+
+def test_every_mutant_can_be_planted_and_has_tests():
+    for mutant in mutants.MUTANTS:
+        assert mutants.planted(mutant, ROOT) != (ROOT / "iwae_jax" / mutant.file).read_text()
+    assert {mutants.part(mutant) for mutant in mutants.MUTANTS} == mutants.TESTS.keys()
 
 
 def test_repository_files_need_no_git(monkeypatch):
