@@ -43,10 +43,14 @@ def test_what_is_missed_is_read_off_scikit_learns_curve(pair, kept):
     np.testing.assert_allclose(anomaly.missed_at(normal, anomalous, kept=kept), expected)
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
 @pytest.mark.parametrize(("errors", "number"), [(0, 20), (66, 5000), (20, 10000), (20, 20)])
-def test_wilson_interval_is_scipys(errors, number):
-    theirs = scipy.stats.binomtest(errors, number).proportion_ci(0.95, method="wilson")
-    np.testing.assert_allclose(anomaly.wilson_interval(errors, number), theirs, atol=1e-12)
+def test_wilson_interval_is_scipys(errors, number, confidence):
+    theirs = scipy.stats.binomtest(errors, number).proportion_ci(confidence, method="wilson")
+    ours = anomaly.wilson_interval(errors, number, confidence=confidence)
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    if confidence == 0.95:
+        assert ours == anomaly.wilson_interval(errors, number)
 
 
 def test_thresholds_are_their_formulas():
@@ -81,6 +85,10 @@ def test_the_conformal_interval_is_the_beta_binomials(level, low, high):
     law = scipy.stats.betabinom(5000, rank, 5001 - rank)
     np.testing.assert_allclose(found, np.array(law.ppf([0.025, 0.975])) / 5000)
     np.testing.assert_allclose(found, (low, high), atol=5e-5)
+    half = anomaly.conformal_interval(
+        num_validation=5000, num_test=5000, level=level, confidence=0.5
+    )
+    np.testing.assert_allclose(half, np.array(law.ppf([0.25, 0.75])) / 5000)
 
 
 def test_most_splits_lie_inside_the_conformal_interval():

@@ -115,8 +115,17 @@ def test_an_initialised_realnvp_is_the_gaussian_of_the_data():
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_multi_scale_undoes_itself_and_normalises():
-    flow, params = flows.multi_scale_realnvp(KEY, (4, 2, 1), width=2, num_residual_blocks=1)
+@pytest.mark.parametrize(
+    ("event_shape", "num_scales", "latent_shapes"),
+    [
+        ((4, 2, 1), 2, ((2, 1, 2), (2, 1, 2))),
+        ((8, 4, 1), 3, (((2, 1, 4), (2, 1, 4)), (4, 2, 2))),
+    ],
+)
+def test_multi_scale_undoes_itself_and_normalises(event_shape, num_scales, latent_shapes):
+    flow, params = flows.multi_scale_realnvp(
+        KEY, event_shape, num_scales=num_scales, width=2, num_residual_blocks=1
+    )
 
     @functools.partial(jax.jit, compiler_options=QUICK)
     def both(xs):
@@ -125,9 +134,9 @@ def test_multi_scale_undoes_itself_and_normalises():
         again, other = flow.forward_and_log_det(fitted, z)
         return z, again, log_det + other
 
-    xs = 3.0 * jax.random.normal(KEY, (6, 4, 2, 1)) + 1.0
+    xs = 3.0 * jax.random.normal(KEY, (6, *event_shape)) + 1.0
     z, again, total = both(xs)
-    assert jax.tree.map(jnp.shape, z) == ((2, 1, 2), (2, 1, 2))
+    assert jax.tree.map(jnp.shape, z) == latent_shapes
     np.testing.assert_allclose(again, xs[0], atol=1e-4)
     np.testing.assert_allclose(total, 0.0, atol=1e-4)
 
@@ -275,6 +284,7 @@ def test_grey_levels_and_midpoints():
         (lambda: flows.realnvp(KEY, PLANE, num_blocks=0), "num_layers"),
         (lambda: flows.multi_scale_realnvp(KEY, (4, 4)), "num_scales"),
         (lambda: flows.multi_scale_realnvp(KEY, (5, 4, 1)), "even"),
+        (lambda: flows.multi_scale_realnvp(KEY, (4, 4, 1), num_scales=3), "num_scales"),
     ],
 )
 def test_bad_sizes_are_refused(build, word):

@@ -97,6 +97,8 @@ def test_halpern_and_its_dual_obey_their_bound(float64):
         np.testing.assert_allclose(dual[[steps, steps + 2]], primal[steps], atol=1e-12)
     plain = norm(history(minimax.krasnoselskii_mann(operator), 200))
     np.testing.assert_allclose(plain, plain[0])
+    halfway = norm(history(minimax.krasnoselskii_mann(operator, relaxation=0.5), 200))
+    np.testing.assert_allclose(halfway, halfway[0] * np.cos(0.15) ** np.arange(201))
 
 
 def test_halpern_on_the_primal_dual_map_solves_rock_paper_scissors(float64):

@@ -202,6 +202,13 @@ def test_corrections_are_their_formulas_and_tame_the_dirac_gan(name, float64):
     change = NONCONVEX[name](loss)
     actual, _ = change.update(flat(v), change.init(z), z)
     np.testing.assert_allclose(jnp.concatenate(actual), expected, rtol=1e-6)
+    if name == "competitive":
+        # Conjugate gradients take a step for each of the two eigenvalues of I + eta^2 B'B.
+        for steps, exact in ((1, False), (2, True)):
+            few = minimax.competitive(loss, step_size=0.2, num_iterations=steps)
+            found, _ = few.update(flat(v), few.init(z), z)
+            off_by = np.linalg.norm(jnp.concatenate(found) - expected)
+            assert off_by < 1e-12 if exact else off_by > 1e-3
     with pytest.raises(ValueError, match="Saddle"):
         change.update(tuple(z), change.init(z), tuple(z))
 

@@ -156,7 +156,8 @@ def multi_scale_realnvp(
 
     Args:
       key: key of the initial weights, ``[]``.
-      event_shape: ``(H, W, C)``; H and W divisible by ``2 ** (num_scales - 1)``.
+      event_shape: ``(H, W, C)``; H and W divisible by ``2 ** (num_scales - 1)``, which leaves more
+        than one pixel.
       num_scales: number of scales.
       width: channels within the networks.
       num_residual_blocks: residual blocks of each network.
@@ -184,6 +185,11 @@ def multi_scale_realnvp(
         raise ValueError(
             "num_scales must be at least 1 and event_shape an image's (H, W, C); got "
             f"num_scales={num_scales}, event_shape={tuple(event_shape)}."
+        )
+    if event_shape[0] * event_shape[1] <= 4 ** (num_scales - 1):
+        raise ValueError(
+            f"num_scales={num_scales} leaves at most one pixel of {tuple(event_shape)} for the last"
+            " scale's masks: lower it."
         )
 
     def alternate(key: Key, mask) -> list[Layer]:
