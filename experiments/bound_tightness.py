@@ -55,16 +55,6 @@ class Options(run.Options):
     """timings of each K, at least; their median is kept"""
 
 
-def check(options: Options) -> None:
-    """Refuses what cannot be run, before anything is written."""
-    least = {"max_samples": 10, "num_samples": 2, "num_data": DATA_SIZE + 1, "num_nodes": 32,
-             "repeats": 1}  # fmt: skip
-    for name, value in least.items():
-        if getattr(options, name) < value:
-            option = f"--{name.replace('_', '-')}"
-            raise run.BadInput(f"{option} must be at least {value}; got {getattr(options, name)}.")
-
-
 def measure_maxima(
     options: Options, model: LatentVariableModel, xs: Array, this_run: run.Run
 ) -> tuple[list[list[Fit]], float]:
@@ -167,19 +157,17 @@ def verify(summary: run.Summary) -> None:
 
 def main(options: Options) -> run.Summary:
     """Measures how tight L_K is, exactly, and compares its maximum over theta with log p(x)'s."""
-    check(options)
-    this_run = run.start(options, name="bound_tightness", case="pca")
-    summary = this_run.finished()
-    if summary is None:
-        with jax.enable_x64(True):
-            summary = work(options, this_run)
-    report(summary)
-    print(f"results and pictures: {this_run.folder}")
-    return summary
+    run.at_least(
+        options, max_samples=10, num_samples=2, num_data=DATA_SIZE + 1, num_nodes=32, repeats=1
+    )
+    return run.carry_out(
+        options, name="bound_tightness", case="pca", work=partial(work, options), report=report
+    )
 
 
+@run.in_float64
 def work(options: Options, this_run: run.Run) -> run.Summary:
-    """Measures, checks, draws, and writes the summary."""
+    """Measures, checks and draws."""
     start = time.monotonic()
     model, theta = tightness_laws.model_and_theta()
     xs = tightness_laws.data(jax.random.key(options.seed), theta, options.num_data)
@@ -202,7 +190,7 @@ def work(options: Options, this_run: run.Run) -> run.Summary:
         {name: np.asarray(tightness_laws.covariance(theta)) for name, theta in thetas.items()},
         np.asarray(xs), this_run.folder,
     )  # fmt: skip
-    return this_run.finish(summary | {"wall_seconds": time.monotonic() - start})
+    return summary | {"wall_seconds": time.monotonic() - start}
 
 
 def report(summary: run.Summary) -> None:

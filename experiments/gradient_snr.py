@@ -30,6 +30,7 @@ from iwae_jax.types import Array, Key, Params, PyTree
 
 BLOCKS = 8
 HALVES = ("theta", "phi")
+TABLED = ("snr", "snr_se", "bias", "bias_noise")
 DEFAULTS = {
     "toy": ("pathwise", "sticking_the_landing", "dreg", "vimco_arithmetic", "wake_wake"),
     "belief_network": (
@@ -79,10 +80,7 @@ def checked(options: Options) -> tuple[str, ...]:
         raise run.BadInput("--num-samples needs one or more values, each at least 1.")
     if list(options.num_samples) != sorted(set(options.num_samples)):
         raise run.BadInput("--num-samples must rise.")
-    if options.num_gradients < 2 * BLOCKS:
-        raise run.BadInput(f"--num-gradients must be at least {2 * BLOCKS}.")
-    if options.num_data < 1 or options.max_draws < 1:
-        raise run.BadInput("--num-data and --max-draws must be at least 1.")
+    run.at_least(options, num_gradients=2 * BLOCKS, num_data=1, max_draws=1)
     return names
 
 
@@ -200,16 +198,14 @@ def main(options: Options) -> run.Summary:
         estimator = objectives.estimator(name, {})
         for k in options.num_samples:
             objectives.require_fit(name, estimator, study.model, params, study.xs[0], k)
-    this_run = run.start(options, name="gradient_snr", case=options.model)
-    summary = this_run.finished()
-    if summary is None:
-        summary = work(options, names, study, this_run)
-    report(options, names, summary, this_run.folder)
-    return summary
+    return run.carry_out(
+        options, name="gradient_snr", case=options.model,
+        work=partial(work, options, names, study), report=partial(report, options, names),
+    )  # fmt: skip
 
 
 def work(options: Options, names, study: snr_models.Study, this_run: run.Run) -> run.Summary:
-    """Fills the grid, draws it and writes the summary."""
+    """Fills the grid and draws it."""
     start = time.monotonic()
     cells: dict[int, dict[str, Cell]] = {k: {} for k in options.num_samples}
     places = [(name, k) for name in names for k in options.num_samples]
@@ -234,41 +230,45 @@ def work(options: Options, names, study: snr_models.Study, this_run: run.Run) ->
     np.savez(this_run.folder / "grid.npz", allow_pickle=False, **axes, **grid.arrays)
     title = f"{options.model}: {options.num_gradients} gradients, each of {options.num_data} data"
     snr_pictures.draw_all(grid, names, options.num_samples, title, this_run.folder)
-    return this_run.finish(
-        {
-            "model": options.model,
-            "estimators": list(names),
-            "num_samples": list(options.num_samples),
-            "num_gradients": math.ceil(options.num_gradients / BLOCKS) * BLOCKS,
-            "num_data": options.num_data,
-            "slopes": grid.slopes,
-            "slopes_se": grid.slopes_se,
-            "signal": "exact" if study.signals else "pooled",
-            "seconds": time.monotonic() - start,
-        }
-    )
+    return {
+        "model": options.model,
+        "estimators": list(names),
+        "num_samples": list(options.num_samples),
+        "num_gradients": math.ceil(options.num_gradients / BLOCKS) * BLOCKS,
+        "num_data": options.num_data,
+        "slopes": grid.slopes,
+        "slopes_se": grid.slopes_se,
+        **{key: by_name(grid.arrays[key], names) for key in TABLED},
+        "signal": "exact" if study.signals else "pooled",
+        "seconds": time.monotonic() - start,
+    }
 
 
-def report(options: Options, names, summary: run.Summary, folder: pathlib.Path) -> None:
+def by_name(array: np.ndarray, names) -> dict[str, dict[str, list[float | None]]]:
+    """An array ``[estimators, K, halves]`` as JSON has it, null where nothing is known."""
+    known = lambda values: [None if np.isnan(value) else float(value) for value in values]
+    return {
+        name: {half: known(array[i, :, h]) for h, half in enumerate(HALVES)}
+        for i, name in enumerate(names)
+    }
+
+
+def report(options: Options, names, summary: run.Summary) -> None:
     """Prints the slopes beside the expected ones, and the ratios at each K."""
-    with np.load(folder / "grid.npz") as arrays:
-        ratios, errors, biases, floors = (
-            arrays[key] for key in ("snr", "snr_se", "bias", "bias_noise")
-        )
     number = lambda value: "" if value is None or np.isnan(value) else f"{value:.3g}"
     rows = []
-    for i, name in enumerate(names):
-        for h, half in enumerate(HALVES):
-            at = [f"{number(ratios[i, j, h])} +- {number(errors[i, j, h])}"
-                  for j in range(len(options.num_samples))]  # fmt: skip
+    for name in names:
+        for half in HALVES:
+            ratios, errors, biases, floors = (summary[key][name][half] for key in TABLED)
+            at = [f"{number(ratio)} +- {number(error)}"
+                  for ratio, error in zip(ratios, errors, strict=True)]  # fmt: skip
             slope, error = summary["slopes"][name][half], summary["slopes_se"][name][half]
-            last = f"{number(biases[i, -1, h])} ({number(floors[i, -1, h])})"
+            last = f"{number(biases[-1])} ({number(floors[-1])})"
             rows.append([name, half, *at, f"{number(slope)} +- {number(error)}",
                          number(EXPECTED.get((name, half))), last])  # fmt: skip
     columns = ["estimator", "", *(f"K = {k}" for k in options.num_samples), "slope", "expected",
                "bias (noise) at the last K"]  # fmt: skip
     run.print_table(f"signal-to-noise ratio, {options.model}", columns, rows)
-    print(f"results and pictures: {folder}")
 
 
 if __name__ == "__main__":

@@ -21,16 +21,10 @@ class Plan(NamedTuple):
 
 def plan(options, num_images: int) -> Plan:
     """Fills in the defaults, and refuses what cannot be run before anything is written."""
-    positive = {
-        name: getattr(options, name)
-        for name in ("num_samples", "hidden_size", "latent_size", "epochs", "batch_size",
-                     "max_pairs", "evaluation_images")
-    }  # fmt: skip
-    for name, value in positive.items():
-        if value is not None and value < 1:
-            raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1; got {value}.")
-    if options.evaluation_samples < 2:
-        raise run.BadInput("--evaluation-samples must be at least 2.")
+    run.at_least(
+        options, num_samples=1, hidden_size=1, latent_size=1, epochs=1, batch_size=1, max_pairs=1,
+        evaluation_samples=2, evaluation_images=1,
+    )  # fmt: skip
     if options.learning_rate <= 0.0:
         raise run.BadInput("--learning-rate must be positive.")
     if not 0 <= options.validation_images < num_images:

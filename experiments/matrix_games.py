@@ -9,6 +9,7 @@ the bounds: 0 for Blotto and skew-symmetric games, -1/18 for Kuhn's poker.
 
 import dataclasses
 import time
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -34,21 +35,20 @@ class Options(run.Options):
 
 def main(options: Options) -> run.Summary:
     """Solves one game of each family and proves the answers."""
-    if options.size < 3:
-        raise run.BadInput(f"--size must be at least 3; got {options.size}.")
+    run.at_least(options, size=3)
     if not 0.0 < options.tolerance < 1.0:
         raise run.BadInput(f"--tolerance must be between 0 and 1; got {options.tolerance}.")
-    this_run = run.start(options, name="matrix_games", case=options.family)
-    summary = this_run.finished()
-    if summary is None:
-        summary = work(options, this_run)
-    report(summary)
-    print(f"results and pictures: {this_run.folder}")
-    return summary
+    return run.carry_out(
+        options,
+        name="matrix_games",
+        case=options.family,
+        work=partial(work, options),
+        report=report,
+    )
 
 
 def work(options: Options, this_run: run.Run) -> run.Summary:
-    """Solves, draws, and writes the summary."""
+    """Solves and draws."""
     names = list(GAMES) if options.family == "all" else [options.family]
     summary: run.Summary = {"families": names, "size": options.size}
     solutions = {}
@@ -81,7 +81,7 @@ def work(options: Options, this_run: run.Run) -> run.Summary:
             show(done, name)
     drawn = game_pictures.strategies(solutions)
     figures.save(drawn, this_run.folder / "strategies.png")
-    return this_run.finish(summary)
+    return summary
 
 
 def report(summary: run.Summary) -> None:

@@ -12,6 +12,7 @@ the compressed length together finds it always. The density is the whitening flo
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -42,7 +43,7 @@ class Options(run.Options):
     """densities of the ensemble, each fitted to a part of the data"""
     mutated: float = 0.2
     """share of pixels that are replaced for the background of the likelihood ratio"""
-    num_images: int = 2000
+    evaluation_images: int = 2000
     """images of each kind"""
     data_dir: pathlib.Path | None = None
     """tensorflow-datasets' folder; by default its own default"""
@@ -112,7 +113,7 @@ def matrix(options: Options, name: str) -> list[dict[str, Any]]:
     images = data.load(name, "train", data_dir=options.data_dir).images
     test, labels = flow_materials.labelled(name, "test", options.data_dir)
     images = images[np.random.default_rng(0).permutation(len(images))]
-    number = min(options.num_images, len(images) // 5, len(test))
+    number = min(options.evaluation_images, len(images) // 5, len(test))
     statistics = fit(options, images[number:])
     usual = statistics(images[:number])
     test, labels = test[:number], labels[:number]
@@ -122,7 +123,7 @@ def matrix(options: Options, name: str) -> list[dict[str, Any]]:
         for other in OTHERS:
             if other != name:
                 split = data.load(other, "test", data_dir=options.data_dir).images
-                kinds[other] = split[np.linspace(0, len(split) - 1, number).astype(int)]
+                kinds[other] = run.evenly_spaced(split, number)
     rows = []
     for kind, others in kinds.items():
         anomalous = scores(statistics(others), usual)
@@ -150,24 +151,29 @@ def main(options: Options) -> run.Summary:
     """Measures every score of a density against every other kind of images."""
     if not 0.0 <= options.alpha < 0.5:
         raise run.BadInput(f"--alpha must be from 0 to below 0.5; got {options.alpha}.")
-    if options.members < 2 or options.num_images < 20 or not 0.0 < options.mutated < 1.0:
-        raise run.BadInput(
-            "--members must be at least 2, --num-images 20, and --mutated between 0 and 1."
-        )
+    if not 0.0 < options.mutated < 1.0:
+        raise run.BadInput(f"--mutated must be between 0 and 1; got {options.mutated}.")
+    run.at_least(options, members=2, evaluation_images=20)
+    return run.carry_out(
+        options, name="ood_matrix", case=options.dataset, work=partial(work, options), report=report
+    )
+
+
+def work(options: Options, this_run: run.Run) -> run.Summary:
+    """Measures one data set after the other, and draws the table."""
     names = [options.dataset, *([options.dataset_b] if options.dataset_b else [])]
-    this_run = run.start(options, name="ood_matrix", case=options.dataset)
-    summary = this_run.finished()
-    if summary is None:
-        rows = [row for name in names for row in matrix(options, name)]
-        figures.save(picture(rows), this_run.folder / "auroc.png")
-        summary = this_run.finish({"alpha": options.alpha, "scores": list(SCORES), "rows": rows})
+    rows = [row for name in names for row in matrix(options, name)]
+    figures.save(picture(rows), this_run.folder / "auroc.png")
+    return {"alpha": options.alpha, "scores": list(SCORES), "rows": rows}
+
+
+def report(summary: run.Summary) -> None:
+    """Prints AUROC of every score against every kind of images."""
     table = [
         [row["normal"], row["anomalous"], *(f"{row[score]:.4f}" for score in SCORES)]
         for row in summary["rows"]
     ]
     run.print_table("AUROC of the Gaussian flow", ["normal", "anomalous", *SCORES], table)
-    print(f"results and pictures: {this_run.folder}")
-    return summary
 
 
 if __name__ == "__main__":

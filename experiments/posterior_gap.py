@@ -11,6 +11,7 @@ The gaps are exact, by quadrature over a latent plane; only the training of q is
 
 import dataclasses
 import time
+from functools import partial
 from typing import Any
 
 import jax
@@ -60,23 +61,20 @@ def bounds(law: exact.WeightLaw, num_samples: Array) -> Array:
 
 def main(options: Options) -> run.Summary:
     """Measures the gap of every family of q against K."""
-    if min(options.num_samples, default=0) < 1 or options.trained_with < 2:
-        raise run.BadInput("--num-samples must each be at least 1, --trained-with at least 2.")
+    if min(options.num_samples, default=0) < 1:
+        raise run.BadInput("--num-samples needs one or more values, each at least 1.")
     if "diagonal" not in options.families or not set(options.families) <= set(FAMILIES):
         raise run.BadInput(f"--families must be of {', '.join(FAMILIES)}, with diagonal.")
-    for name in ("num_steps", "batch_size", "num_restarts"):
-        if getattr(options, name) < 1:
-            raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1.")
-    if options.num_nodes < 50:
-        raise run.BadInput("--num-nodes must be at least 50 for the quadrature to be exact.")
-    this_run = run.start(options, name="posterior_gap", case="plane")
-    summary = this_run.finished() or work(options, this_run)
-    report(options, summary, this_run.folder)
-    return summary
+    # With fewer nodes the quadrature is not exact.
+    run.at_least(options, trained_with=2, num_steps=1, batch_size=1, num_restarts=1, num_nodes=50)
+    return run.carry_out(
+        options, name="posterior_gap", case="plane",
+        work=partial(work, options), report=partial(report, options),
+    )  # fmt: skip
 
 
 def work(options: Options, this_run: run.Run) -> run.Summary:
-    """Trains every q, measures its gaps, draws and writes them."""
+    """Trains every q, measures its gaps, and draws them."""
     start = time.monotonic()
     cases: list[dict[str, Any]] = []
     fitted: dict[tuple[str, str], posterior_families.Fitted] = {}
@@ -111,21 +109,19 @@ def work(options: Options, this_run: run.Run) -> run.Summary:
     posterior_pictures.draw_all(cases, fitted, options.num_samples, this_run.folder)
     at_one = {(c["posterior"], c["family"]): c["gaps"][0] for c in cases if c["trained_with"] == 1}
     diagonal = at_one["curved", "diagonal"]
-    return this_run.finish(
-        {
-            "cases": cases,
-            "num_samples": list(options.num_samples),
-            **{f"log_evidence_{name}": value for name, value in evidence.items()},
-            **{
-                f"share_closed_by_{family}": 1.0 - at_one["curved", family] / diagonal
-                for family in options.families if family != "diagonal"
-            },
-            "seconds": time.monotonic() - start,
-        }
-    )  # fmt: skip
+    return {
+        "cases": cases,
+        "num_samples": list(options.num_samples),
+        **{f"log_evidence_{name}": value for name, value in evidence.items()},
+        **{
+            f"share_closed_by_{family}": 1.0 - at_one["curved", family] / diagonal
+            for family in options.families if family != "diagonal"
+        },
+        "seconds": time.monotonic() - start,
+    }  # fmt: skip
 
 
-def report(options: Options, summary: run.Summary, folder) -> None:
+def report(options: Options, summary: run.Summary) -> None:
     """Prints the gaps against K, and what share of the diagonal family's is closed."""
     rows = [
         [case["posterior"], case["family"], str(case["trained_with"]),
@@ -140,7 +136,6 @@ def report(options: Options, summary: run.Summary, folder) -> None:
         if name != "diagonal"
     )
     print(f"of the curved posterior's gap at K = 1 that a diagonal q leaves, closed by: {shares}")
-    print(f"results and pictures: {folder}")
 
 
 if __name__ == "__main__":

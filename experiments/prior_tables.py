@@ -1,7 +1,6 @@
 """Lines and tables of `experiments.trainable_prior`."""
 
 import itertools
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ def line(pair: tuple[str, str], found: dict[tuple[str, str], list]) -> dict[str,
     return case
 
 
-def report_exact(summary: run.Summary, folder: pathlib.Path) -> None:
+def report_exact(summary: run.Summary) -> None:
     """Prints the prior that was found beside the true one, and the gradients' variances."""
     rows = []
     for index, (name, place) in enumerate(itertools.product(("mean", "variance"), range(2))):
@@ -50,10 +49,9 @@ def report_exact(summary: run.Summary, folder: pathlib.Path) -> None:
     columns = ["estimator", *(f"variance, {part}" for part in parts),
                *(f"off, {part} (largest, std. errors)" for part in parts)]  # fmt: skip
     run.print_table("gradients of the ELBO, per draw of z", columns, rows)
-    print(f"results and pictures: {folder}")
 
 
-def report_images(options, summary: run.Summary, folder: pathlib.Path) -> None:
+def report_images(options, summary: run.Summary) -> None:
     """Prints a line for each pair."""
     rows = []
     for case in summary["cases"]:
@@ -70,4 +68,3 @@ def report_images(options, summary: run.Summary, folder: pathlib.Path) -> None:
                "active units", "training (s)"]  # fmt: skip
     title = f"{options.dataset}, {options.epochs} passes, K = {options.num_samples}"
     run.print_table(title, columns, rows)
-    print(f"results and pictures: {folder}")

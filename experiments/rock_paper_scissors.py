@@ -32,7 +32,7 @@ SIMPLEX = minimax.simplex()
 class Options(run.Options):
     """Options of the game."""
 
-    steps: int = 1000
+    num_steps: int = 1000
     """steps of each method"""
     step_size: float = 0.3
     """of the methods whose theory leaves it open"""
@@ -95,29 +95,28 @@ def history(method: minimax.Method, steps: int) -> dict[str, np.ndarray]:
 
 def main(options: Options) -> run.Summary:
     """Solves rock-paper-scissors by every method, and certifies its only saddle point."""
-    if options.steps < 1:
-        raise run.BadInput(f"--steps must be at least 1; got {options.steps}.")
+    run.at_least(options, num_steps=1)
     if not 0.0 < options.step_size < 1.0:
         raise run.BadInput(f"--step-size must be between 0 and 1; got {options.step_size}.")
-    this_run = run.start(options, name="rock_paper_scissors", case="simplex")
-    summary = this_run.finished()
-    if summary is None:
-        with jax.enable_x64(True):
-            summary = work(options, this_run)
-    report(summary)
-    print(f"results and pictures: {this_run.folder}")
-    return summary
+    return run.carry_out(
+        options,
+        name="rock_paper_scissors",
+        case="simplex",
+        work=partial(work, options),
+        report=report,
+    )
 
 
+@run.in_float64
 def work(options: Options, this_run: run.Run) -> run.Summary:
-    """Runs the methods, draws them, and writes the summary."""
+    """Runs the methods and draws them."""
     table = methods(options.step_size)
     seen = {}
     with run.progress("methods", len(table)) as show:
         for done, (name, method) in enumerate(table.items(), 1):
-            seen[name] = history(method, options.steps)
+            seen[name] = history(method, options.num_steps)
             show(done, name)
-    for step in range(0, options.steps + 1, max(1, options.steps // 100)):
+    for step in range(0, options.num_steps + 1, max(1, options.num_steps // 100)):
         gaps = {
             f"{name}_{key}": float(h[key][step])
             for name, h in seen.items()
@@ -140,30 +139,28 @@ def work(options: Options, this_run: run.Run) -> run.Summary:
     figures.save(
         game_pictures.exploitability_map(POINTS_OF_B, START_A), folder / "exploitability.png"
     )
-    return this_run.finish(
-        {
-            "value": float(answer.value),
-            "value_lower": float(answer.lower),
-            "value_upper": float(answer.upper),
-            "p_a": np.asarray(answer.row_strategy).tolist(),
-            "p_b": np.asarray(answer.column_strategy).tolist(),
-            "unique": verdict.verdict == minimax.UNIQUE,
-            "unique_reason": verdict.reason,
-            # Against the uniform B every choice of A scores the same, so every strategy does.
-            "scores_against_uniform_b": (POINTS_OF_B @ uniform).tolist(),
-            "start_a": START_A.tolist(),
-            "start_a_loses": start.column,
-            "start_a_loses_to": [CHOICES[choice] for choice in np.flatnonzero(best)],
-            "methods": {
-                name: {
-                    "last_gap": float(h["last_gap"][-1]),
-                    "average_gap": float(h["average_gap"][-1]),
-                    "iterations": options.steps,
-                }
-                for name, h in seen.items()
-            },
-        }
-    )  # fmt: skip
+    return {
+        "value": float(answer.value),
+        "value_lower": float(answer.lower),
+        "value_upper": float(answer.upper),
+        "p_a": np.asarray(answer.row_strategy).tolist(),
+        "p_b": np.asarray(answer.column_strategy).tolist(),
+        "unique": verdict.verdict == minimax.UNIQUE,
+        "unique_reason": verdict.reason,
+        # Against the uniform B every choice of A scores the same, so every strategy does.
+        "scores_against_uniform_b": (POINTS_OF_B @ uniform).tolist(),
+        "start_a": START_A.tolist(),
+        "start_a_loses": start.column,
+        "start_a_loses_to": [CHOICES[choice] for choice in np.flatnonzero(best)],
+        "methods": {
+            name: {
+                "last_gap": float(h["last_gap"][-1]),
+                "average_gap": float(h["average_gap"][-1]),
+                "iterations": options.num_steps,
+            }
+            for name, h in seen.items()
+        },
+    }
 
 
 def report(summary: run.Summary) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
@@ -79,6 +80,51 @@ class Run:
         """Writes summary.json."""
         _write(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         return summary
+
+
+def at_least(options: Options, **least: int) -> None:
+    """Refuses an option below its least value; None stands for a default and passes."""
+    for name, value in least.items():
+        given = getattr(options, name)
+        if given is not None and given < value:
+            option = f"--{name.replace('_', '-')}"
+            raise BadInput(f"{option} must be at least {value}; got {given}.")
+
+
+def carry_out(
+    options: Options,
+    *,
+    name: str,
+    case: str,
+    work: Callable[[Run], Summary],
+    report: Callable[[Summary], None],
+) -> Summary:
+    """Starts a run or goes on with one, does its work unless that is done, and reports."""
+    this_run = start(options, name=name, case=case)
+    summary = this_run.finished()
+    if summary is None:
+        summary = this_run.finish(work(this_run))
+    report(summary)
+    print(f"results and pictures: {this_run.folder}")
+    return summary
+
+
+def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, run in double precision."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any) -> Any:
+        with jax.enable_x64(True):
+            return function(*arguments)
+
+    return wrapped
+
+
+def evenly_spaced(images: np.ndarray, number: int | None) -> np.ndarray:
+    """So many of the images, or all, from the first to the last."""
+    if number is None or number >= len(images):
+        return images
+    return images[np.linspace(0, len(images) - 1, number).astype(int)]
 
 
 def _write(path: pathlib.Path, text: str) -> None:

@@ -152,16 +152,12 @@ def main(options: Options) -> run.Summary:
     images = data.load(options.dataset, "train", data_dir=options.data_dir).images
     test = data.load(options.dataset, "test", data_dir=options.data_dir).images
     iwae_model.plan(options, len(images))
-    if options.evaluation_images is not None:
-        num_images = min(options.evaluation_images, len(test))
-        test = test[np.linspace(0, len(test) - 1, num_images).astype(int)]
+    test = run.evenly_spaced(test, options.evaluation_images)
     model, params = iwae_model.build(options, images)
-    this_run = run.start(options, name="train_iwae", case=options.dataset)
-    summary = this_run.finished()
-    if summary is None:
-        summary = work(options, model, params, images, test, this_run)
-    report(options, summary, this_run.folder)
-    return summary
+    return run.carry_out(
+        options, name="train_iwae", case=options.dataset,
+        work=partial(work, options, model, params, images, test), report=partial(report, options),
+    )  # fmt: skip
 
 
 def published_nll(options: Options) -> float | None:
@@ -173,7 +169,7 @@ def published_nll(options: Options) -> float | None:
 
 
 def work(options: Options, model, params, images, test, this_run: run.Run) -> run.Summary:
-    """Trains, evaluates, draws, and writes the summary."""
+    """Trains, evaluates and draws."""
     result, times = train(options, model, params, images, this_run)
     key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
     example_keys = jax.vmap(keys.example, (None, 0))(key, jnp.arange(len(test)))
@@ -198,34 +194,32 @@ def work(options: Options, model, params, images, test, this_run: run.Run) -> ru
     elbo, elbo_se = run.mean_and_error(measured.elbo)
     ess, ess_se = run.mean_and_error(measured.effective_sample_size)
     baseline, baseline_se = run.mean_and_error(-independent)
-    return this_run.finish(
-        {
-            "dataset": options.dataset,
-            "objective": options.objective,
-            "latents": options.latents,
-            "num_samples": options.num_samples,
-            "layers": options.layers,
-            "epochs": iwae_model.plan(options, len(images)).epochs,
-            "test_nll": nll,
-            "test_nll_se": nll_se,
-            "test_elbo": elbo,
-            "test_elbo_se": elbo_se,
-            "test_ess": ess,
-            "test_ess_se": ess_se,
-            "test_images": len(test),
-            "evaluation_samples": options.evaluation_samples,
-            "independent_pixels_nll": baseline,
-            "independent_pixels_nll_se": baseline_se,
-            "published_nll": published_nll(options),
-            "active_units": active[0] if options.layers == 1 else active,
-            "train_seconds": times["train_seconds"],
-            "eval_seconds": eval_seconds,
-            "steps_per_second": times["steps_per_second"],
-        }
-    )
+    return {
+        "dataset": options.dataset,
+        "objective": options.objective,
+        "latents": options.latents,
+        "num_samples": options.num_samples,
+        "layers": options.layers,
+        "epochs": iwae_model.plan(options, len(images)).epochs,
+        "test_nll": nll,
+        "test_nll_se": nll_se,
+        "test_elbo": elbo,
+        "test_elbo_se": elbo_se,
+        "test_ess": ess,
+        "test_ess_se": ess_se,
+        "test_images": len(test),
+        "evaluation_samples": options.evaluation_samples,
+        "independent_pixels_nll": baseline,
+        "independent_pixels_nll_se": baseline_se,
+        "published_nll": published_nll(options),
+        "active_units": active[0] if options.layers == 1 else active,
+        "train_seconds": times["train_seconds"],
+        "eval_seconds": eval_seconds,
+        "steps_per_second": times["steps_per_second"],
+    }
 
 
-def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None:
+def report(options: Options, summary: run.Summary) -> None:
     """Prints the closing table, the published number beside ours."""
     number = lambda name: "" if summary[name] is None else f"{summary[name]:.2f}"
     budget = f"{summary['epochs']} passes"
@@ -244,7 +238,6 @@ def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None
     ]  # fmt: skip
     title = f"{options.dataset}, {options.objective}, K = {options.num_samples}"
     run.print_table(title, ["", "measured", "std. error", ""], rows)
-    print(f"results and pictures: {folder}")
 
 
 if __name__ == "__main__":

@@ -91,18 +91,13 @@ def checked(options: Options) -> list[tuple[str, str]]:
         for name in getattr(options, option):
             if name not in known:
                 raise run.BadInput(f"--{option} has {name!r}; known: {', '.join(known)}.")
-    for name in ("seeds", "num_samples", "epochs", "batch_size", "latent_size", "num_components",
-                 "flow_size"):  # fmt: skip
-        if getattr(options, name) < 1:
-            raise run.BadInput(f"--{name.replace('_', '-')} must be at least 1.")
-    if options.latent_size < 2:
-        raise run.BadInput("--latent-size must be at least 2, for a flow to have two halves.")
-    if options.hidden_size < 4:
-        raise run.BadInput("--hidden-size must be at least 4: a quarter of it is a flow's context.")
-    if options.num_data < 500:
-        raise run.BadInput("--num-data must be at least 500.")
-    if options.learning_rate <= 0.0 or options.evaluation_samples < 2:
-        raise run.BadInput("--learning-rate must be positive, --evaluation-samples at least 2.")
+    # A flow has two halves of the latents, and a quarter of the hidden units for its context.
+    run.at_least(
+        options, seeds=1, num_samples=1, epochs=1, batch_size=1, latent_size=2, hidden_size=4,
+        num_components=1, flow_size=1, num_data=500, evaluation_samples=2, evaluation_images=2,
+    )  # fmt: skip
+    if options.learning_rate <= 0.0:
+        raise run.BadInput("--learning-rate must be positive.")
     pairs = itertools.product(dict.fromkeys(options.priors), dict.fromkeys(options.posteriors))
     fitting = [pair for pair in pairs if prior_models.fits(*pair)]
     if not fitting:
@@ -114,23 +109,22 @@ def main(options: Options) -> run.Summary:
     """Learns the prior of a VAE, exactly or on images."""
     pairs = checked(options)
     if options.dataset == "gaussian":
-        this_run = run.start(options, name="trainable_prior", case="gaussian")
-        summary = this_run.finished() or exact_case(options, this_run)
-        prior_tables.report_exact(summary, this_run.folder)
-        return summary
+        return run.carry_out(
+            options, name="trainable_prior", case="gaussian",
+            work=partial(exact_case, options), report=prior_tables.report_exact,
+        )  # fmt: skip
     load = partial(data.load, options.dataset, data_dir=options.data_dir)
     images, test = load("train").images, load("test").images
     if options.batch_size > len(images):
         raise run.BadInput(f"--batch-size must be at most {len(images)}, the images.")
     if options.num_components > len(images):
         raise run.BadInput(f"--num-components must be at most {len(images)}, the images.")
-    if options.evaluation_images is not None:
-        number = max(2, min(options.evaluation_images, len(test)))
-        test = test[np.linspace(0, len(test) - 1, number).astype(int)]
-    this_run = run.start(options, name="trainable_prior", case=options.dataset)
-    summary = this_run.finished() or image_cases(options, pairs, images, test, this_run)
-    prior_tables.report_images(options, summary, this_run.folder)
-    return summary
+    test = run.evenly_spaced(test, options.evaluation_images)
+    return run.carry_out(
+        options, name="trainable_prior", case=options.dataset,
+        work=partial(image_cases, options, pairs, images, test),
+        report=partial(prior_tables.report_images, options),
+    )  # fmt: skip
 
 
 def exact_case(options: Options, this_run: run.Run) -> run.Summary:
@@ -148,13 +142,11 @@ def exact_case(options: Options, this_run: run.Run) -> run.Summary:
     prior_pictures.draw_exact(fit, rows, this_run.folder)
     case = {"prior": "diagonal", "posterior": "full"}
     case |= {name: fit.numbers[name] for name in ("test_nll", "test_nll_se", "active_units")}
-    return this_run.finish(
-        {
-            "dataset": "gaussian", "cases": [case], "num_data": options.num_data,
-            **fit.numbers, "gradients": rows, "num_gradients": NUM_GRADIENTS,
-            "seconds": time.monotonic() - start,
-        }
-    )  # fmt: skip
+    return {
+        "dataset": "gaussian", "cases": [case], "num_data": options.num_data,
+        **fit.numbers, "gradients": rows, "num_gradients": NUM_GRADIENTS,
+        "seconds": time.monotonic() - start,
+    }  # fmt: skip
 
 
 def trained(
@@ -234,14 +226,12 @@ def image_cases(options: Options, pairs, images, test, this_run: run.Run) -> run
             )  # fmt: skip
     cases = [prior_tables.line(pair, found) for pair in pairs]
     prior_pictures.draw_images(cases, found, options.dataset, this_run.folder)
-    return this_run.finish(
-        {
-            "dataset": options.dataset, "cases": cases, "seeds": options.seeds,
-            "epochs": options.epochs, "num_samples": options.num_samples,
-            "evaluation_samples": options.evaluation_samples, "test_images": len(test),
-            "seconds": time.monotonic() - start,
-        }
-    )  # fmt: skip
+    return {
+        "dataset": options.dataset, "cases": cases, "seeds": options.seeds,
+        "epochs": options.epochs, "num_samples": options.num_samples,
+        "evaluation_samples": options.evaluation_samples, "test_images": len(test),
+        "seconds": time.monotonic() - start,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

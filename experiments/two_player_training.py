@@ -31,7 +31,7 @@ SOLUTION = {
 class Options(run.Options):
     """Options of the training."""
 
-    steps: int = 10_000
+    num_steps: int = 10_000
     """steps of each method"""
     step_size: float = 0.2
     """step size, or learning rate, of each method but Adam"""
@@ -81,28 +81,23 @@ def distances(path: minimax.Saddle, game: str) -> np.ndarray:
 
 def main(options: Options) -> run.Summary:
     """Trains a Dirac-GAN and a Gaussian GAN by every method."""
-    if options.steps < 1:
-        raise run.BadInput(f"--steps must be at least 1; got {options.steps}.")
+    run.at_least(options, num_steps=1)
     if not 0.0 < options.step_size <= 1.0 or not options.adam_learning_rate > 0.0:
         raise run.BadInput("--step-size must be from 0 to 1, and --adam-learning-rate positive.")
-    this_run = run.start(options, name="two_player_training", case="gan")
-    summary = this_run.finished()
-    if summary is None:
-        with jax.enable_x64(True):
-            summary = work(options, this_run)
-    report(summary)
-    print(f"results and pictures: {this_run.folder}")
-    return summary
+    return run.carry_out(
+        options, name="two_player_training", case="gan", work=partial(work, options), report=report
+    )
 
 
+@run.in_float64
 def work(options: Options, this_run: run.Run) -> run.Summary:
-    """Trains, draws, and writes the summary."""
+    """Trains and draws."""
     paths: dict[str, dict[str, minimax.Saddle]] = {game: {} for game in LOSSES}
     table = {game: methods(loss, options) for game, loss in LOSSES.items()}
     with run.progress("methods", sum(map(len, table.values()))) as show:
         for game, method in ((g, name) for g, by_name in table.items() for name in by_name):
             follow = partial(
-                minimax.trajectory, method=table[game][method], num_steps=options.steps
+                minimax.trajectory, method=table[game][method], num_steps=options.num_steps
             )
             paths[game][method] = jax.device_get(jax.jit(follow)(*START[game]))
             show(sum(map(len, paths.values())), f"{game} {method}")
@@ -110,7 +105,7 @@ def work(options: Options, this_run: run.Run) -> run.Summary:
         game: {name: distances(path, game) for name, path in by_name.items()}
         for game, by_name in paths.items()
     }
-    for step in range(0, options.steps + 1, max(1, options.steps // 100)):
+    for step in range(0, options.num_steps + 1, max(1, options.num_steps // 100)):
         line = {f"{g}_{name}": float(d[step]) for g in far for name, d in far[g].items()}
         this_run.log({"step": step, **line})
     folder = this_run.folder
@@ -121,19 +116,15 @@ def work(options: Options, this_run: run.Run) -> run.Summary:
         game_pictures.discriminators(thetas, np.asarray(score(thetas[:, None], thetas[:, None]))),
         folder / "discriminators.png",
     )
-    return this_run.finish(
-        {
-            "steps": options.steps,
-            **{
-                f"{game}_{name}_distance": float(d[-1])
-                for game in far
-                for name, d in far[game].items()
-            },
-            "perfect_generator_score": float(dirac_gan(jnp.zeros(1), jnp.ones(1))),
-            "half_discriminator_score": float(dirac_gan(jnp.full(1, 2.0), jnp.zeros(1))),
-            "best_discriminator_score": float(dirac_gan(jnp.full(1, 2.0), jnp.full(1, -2.0))),
-        }
-    )
+    return {
+        "steps": options.num_steps,
+        **{
+            f"{game}_{name}_distance": float(d[-1]) for game in far for name, d in far[game].items()
+        },
+        "perfect_generator_score": float(dirac_gan(jnp.zeros(1), jnp.ones(1))),
+        "half_discriminator_score": float(dirac_gan(jnp.full(1, 2.0), jnp.zeros(1))),
+        "best_discriminator_score": float(dirac_gan(jnp.full(1, 2.0), jnp.full(1, -2.0))),
+    }
 
 
 def report(summary: run.Summary) -> None:

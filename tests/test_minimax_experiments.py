@@ -60,17 +60,17 @@ def test_every_method_of_the_experiment_keeps_its_points():
         assert [leaf.shape for leaf in answer] == [(3,), (3,)]
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"step_size": 1.5}])
+@pytest.mark.parametrize("wrong", [{"num_steps": 0}, {"step_size": 1.5}])
 def test_bad_options_are_refused(wrong):
     with pytest.raises(run.BadInput, match="must be"):
         rock_paper_scissors.main(rock_paper_scissors.Options(**wrong))
 
 
 def test_a_bad_command_ends_with_status_2():
-    command = [sys.executable, "-m", "experiments.rock_paper_scissors", "--steps", "0"]
+    command = [sys.executable, "-m", "experiments.rock_paper_scissors", "--num-steps", "0"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
-    assert "--steps" in answer.stderr
+    assert "--num-steps" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
@@ -96,7 +96,7 @@ def test_two_players_cycle_or_converge(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         chosen = lambda *args: {k: v for k, v in every(*args).items() if k in few}
         patch.setattr(two_player_training, "methods", chosen)
-        options = two_player_training.Options(output_dir=tmp_path / "gan", steps=5000)
+        options = two_player_training.Options(output_dir=tmp_path / "gan", num_steps=5000)
         summary = two_player_training.main(options)
     assert {"training.png", "discriminators.png"} <= {p.name for p in (tmp_path / "gan").iterdir()}
     for game in ("dirac", "gaussian"):
@@ -109,5 +109,5 @@ def test_two_players_cycle_or_converge(tmp_path):
     assert summary["perfect_generator_score"] == pytest.approx(score)
     assert summary["half_discriminator_score"] == pytest.approx(score)
     assert summary["best_discriminator_score"] > score
-    with pytest.raises(run.BadInput, match="--steps"):
-        two_player_training.main(two_player_training.Options(steps=0))
+    with pytest.raises(run.BadInput, match="--num-steps"):
+        two_player_training.main(two_player_training.Options(num_steps=0))
