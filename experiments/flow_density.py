@@ -11,6 +11,7 @@ images (spliced of two classes, shifted), and other data sets are only looked at
 
 import dataclasses
 import pathlib
+from functools import partial
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
@@ -59,48 +60,46 @@ def main(options: Options) -> run.Summary:
     """Measures bits per pixel and detection at each alpha."""
     if not options.alphas or not all(0.0 <= alpha < 0.5 for alpha in options.alphas):
         raise run.BadInput("--alphas must each be from 0 to below 0.5.")
+    run.at_least(options, held_out=1)
     images, labels = flow_materials.labelled(options.dataset, "train", options.data_dir)
     test = data.load(options.dataset, "test", data_dir=options.data_dir).images
-    order = np.random.default_rng(0).permutation(len(images))
-    number = min(options.held_out, len(images) // 5)
-    fitted, rest = order[number:], order[:number]
+    fitted, rest = flow_materials.held_out(len(images), options.held_out)
     others = {
         "spliced": flow_materials.spliced(images[rest], labels[rest]),
         "shifted": flow_materials.shifted(images[rest]),
     }
     if options.dataset == "mnist":
         others["kmnist"] = data.load("kmnist", "test", data_dir=options.data_dir).images
-    this_run = run.start(options, name="flow_density", case=options.dataset)
-    summary = this_run.finished()
-    if summary is None:
-        rows: list[dict[str, Any]] = []
-        with run.progress("alpha", len(options.alphas)) as show:
-            for step, alpha in enumerate(options.alphas):
-                densities = {
-                    "Gaussian": flow_models.gaussian(images[fitted], alpha=alpha),
-                    "class mixture": flow_models.class_mixture(
-                        images[fitted], labels[fitted], alpha=alpha
-                    ),
-                }
-                for name, density in densities.items():
-                    bits, error = flow_models.test_bits(density, test, seed=options.seed)
-                    line = {"model": name, "alpha": alpha, "bits_per_dim": bits,
-                            "bits_per_dim_se": error}  # fmt: skip
-                    line |= measure(density, images[rest], others)
-                    rows.append(line)
-                    this_run.log({"step": len(rows), **line})
-                show(step + 1, f"alpha {alpha:g}: {rows[-1]['bits_per_dim']:.3f} bits/dim")
-        figures.save(picture(rows, list(others)), this_run.folder / "alpha.png")
-        best = max(
-            (row for row in rows if row["model"] == "class mixture"),
-            key=lambda row: row["spliced_auroc"] + row["shifted_auroc"],
-        )
-        summary = this_run.finish(
-            {"dataset": options.dataset, "best_alpha_on_made_anomalies": best["alpha"],
-             "models": rows}
-        )  # fmt: skip
-    report(options, summary, this_run.folder)
-    return summary
+    return run.carry_out(
+        options, name="flow_density", case=options.dataset,
+        work=partial(work, options, images[fitted], labels[fitted], images[rest], test, others),
+        report=partial(report, options),
+    )  # fmt: skip
+
+
+def work(options: Options, images, labels, normal, test, others, this_run: run.Run) -> run.Summary:
+    """Fits and measures both densities at each alpha, and draws them."""
+    rows: list[dict[str, Any]] = []
+    with run.progress("alpha", len(options.alphas)) as show:
+        for step, alpha in enumerate(options.alphas):
+            densities = {
+                "Gaussian": flow_models.gaussian(images, alpha=alpha),
+                "class mixture": flow_models.class_mixture(images, labels, alpha=alpha),
+            }
+            for name, density in densities.items():
+                bits, error = flow_models.test_bits(density, test, seed=options.seed)
+                line = {"model": name, "alpha": alpha, "bits_per_dim": bits,
+                        "bits_per_dim_se": error}  # fmt: skip
+                rows.append(line | measure(density, normal, others))
+                this_run.log({"step": len(rows), **rows[-1]})
+            show(step + 1, f"alpha {alpha:g}: {rows[-1]['bits_per_dim']:.3f} bits/dim")
+    figures.save(picture(rows, list(others)), this_run.folder / "alpha.png")
+    best = max(
+        (row for row in rows if row["model"] == "class mixture"),
+        key=lambda row: row["spliced_auroc"] + row["shifted_auroc"],
+    )
+    return {"dataset": options.dataset, "best_alpha_on_made_anomalies": best["alpha"],
+            "models": rows}  # fmt: skip
 
 
 def picture(rows: list[dict[str, Any]], others: list[str]):
@@ -121,7 +120,7 @@ def picture(rows: list[dict[str, Any]], others: list[str]):
     return figure
 
 
-def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None:
+def report(options: Options, summary: run.Summary) -> None:
     """Prints a line for each model and alpha."""
     others = [key.removesuffix("_auroc") for key in summary["models"][0] if key.endswith("_auroc")]
     rows = []
@@ -137,7 +136,6 @@ def report(options: Options, summary: run.Summary, folder: pathlib.Path) -> None
     columns = ["model", "alpha", "bits/dim", "published", "type I %"]
     columns += [text for name in others for text in (f"{name} AUROC", "missed % at 1 %")]
     run.print_table(f"{options.dataset}, densities in closed form", columns, rows)
-    print(f"results and pictures: {folder}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ REFERENCE = {"type_1_rate": 0.0132, "type_2_rate": 0.0020}
 
 LEVELS = (0.001, 0.01, 0.05)
 CONFORMAL_SPLITS = 100
+NUM_STDS = (2.0, 2.5, 3.0, 3.5, 4.0)
 
 Scores = dict[str, np.ndarray]
 """Log p of what is judged: "held_out" training images, "test" images, "anomalous" ones."""
@@ -34,6 +35,26 @@ def judge(scores: Scores, *, splits: int, num_std: float) -> list[dict[str, floa
             "conformal_type_2_rate": strict[1] / len(scores["anomalous"]),
         })  # fmt: skip
     return lines
+
+
+def mixture(runs: list[Scores]) -> Scores:
+    """Log p under the mixture, in equal parts, of the densities of several trainings."""
+    return {
+        name: np.logaddexp.reduce([scores[name] for scores in runs]) - np.log(len(runs))
+        for name in runs[0]
+    }
+
+
+def by_num_std(runs: list[Scores], *, splits: int) -> list[dict[str, float]]:
+    """The two error rates at other numbers of standard deviations."""
+    rates = []
+    for num_std in NUM_STDS:
+        lines = [line for s in runs for line in judge(s, splits=splits, num_std=num_std)]
+        mean = lambda key, lines=lines: float(np.mean([line[key] for line in lines]))
+        rates.append(
+            {"num_std": num_std} | {f"type_{k}_rate": mean(f"type_{k}_rate") for k in (1, 2)}
+        )
+    return rates
 
 
 def row(

@@ -27,6 +27,13 @@ def labelled(name: str, split: str, data_dir: pathlib.Path | None) -> tuple[np.n
     return images, labels
 
 
+def held_out(number: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices that are fitted to and those held out, shuffled; at most a fifth is held out."""
+    order = np.random.default_rng(0).permutation(number)
+    first = min(most, number // 5)
+    return order[first:], order[:first]
+
+
 def spliced(images: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Each image with half of it, right or lower, from an image of another class."""
     rng = np.random.default_rng(seed)
@@ -40,10 +47,10 @@ def spliced(images: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> np.ndar
     return result
 
 
-def shifted(images: np.ndarray, *, share: float = 0.11, seed: int = 0) -> np.ndarray:
-    """Each image moved by a share of its width, in one of four directions, around the edge."""
+def shifted(images: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Each image moved by a ninth of its width, in one of four directions, around the edge."""
     rng = np.random.default_rng(seed)
-    step = max(1, round(share * images.shape[-1]))
+    step = max(1, round(images.shape[-1] / 9))
     moves = [np.roll(images, sign * step, axis) for axis in (1, 2) for sign in (1, -1)]
     return np.stack(moves)[rng.integers(0, 4, len(images)), np.arange(len(images))]
 

@@ -96,6 +96,19 @@ def realnvp(
     return Density(*flows.transformed(base, layer))
 
 
+def multi_scale(
+    key: Key, event_shape: tuple[int, ...], *, alpha: float, num_scales: int, width: int
+) -> Density:
+    """A convolutional RealNVP, half of whose channels are left out at every scale."""
+    image = (*event_shape, 1)
+    to_vector = flows.invert(flows.flatten(image)[0]), ()
+    layers = [to_vector, flows.flatten(event_shape), pixels(event_shape, alpha)]
+    flow, params = flows.multi_scale_realnvp(
+        key, image, num_scales=num_scales, width=width, preprocessing=flows.chain(layers)
+    )
+    return Density(flow, params)
+
+
 def initialised(density: Density, images: np.ndarray, labels: np.ndarray) -> Density:
     """What has a closed form, from the data: the components, and the classes' Gaussians."""
     flow, params = density

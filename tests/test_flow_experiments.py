@@ -18,7 +18,7 @@ from experiments import (
 from iwae_jax import anomaly, data
 
 SMALL = {
-    "epochs": 1, "seeds": 1, "splits": 3, "num_blocks": 1, "hidden_size": 8, "num_leading": 10,
+    "epochs": 1, "seeds": 2, "splits": 3, "num_blocks": 1, "hidden_size": 8, "num_leading": 10,
     "baselines": tuple(flow_baselines.BASELINES), "baseline_epochs": 2, "nice_hidden_size": 8,
 }  # fmt: skip
 KEYS = {
@@ -38,11 +38,12 @@ def test_a_run_writes_what_the_conventions_say(detected):
     assert summary == json.loads((folder / "summary.json").read_text())
     assert summary.keys() >= KEYS
     rows = {row["model"]: row for row in summary["models"]}
-    assert list(rows) == ["RealNVP", *flow_baselines.BASELINES]
+    mixture = "mixture of the 2 RealNVPs"
+    assert list(rows) == ["RealNVP", mixture, *flow_baselines.BASELINES]
     for name, row in rows.items():
         assert row["num_parameters"] > 1000, name
-    # Of black and white images, so no bits per pixel like those of the others.
-    assert [name for name, row in rows.items() if row["bits_per_dim"] is None] == ["IWAE bound"]
+    # The bound is of black and white images, so it has no bits per pixel like those of the others.
+    assert [n for n, row in rows.items() if row["bits_per_dim"] is None] == [mixture, "IWAE bound"]
     # Its scales begin at those of the pixels: it beats the 8 bits of a flat density at once.
     assert rows["NICE"]["bits_per_dim"] < 7.9
     pictures = {"histograms.png", "roc.png", "oddities.png", "samples.png"}
@@ -52,11 +53,28 @@ def test_a_run_writes_what_the_conventions_say(detected):
     assert 0.5 < summary["auroc"] <= 1.0
 
 
-def test_a_saved_detector_gives_the_same_errors_without_training(detected, tmp_path):
-    folder, summary = detected
+def test_a_mixture_has_the_mean_density_and_rates_fall_with_the_threshold():
+    rng = np.random.default_rng(0)
+    runs = [
+        {"held_out": rng.normal(size=50), "test": rng.normal(size=400),
+         "anomalous": rng.normal(-4.0, 1.0, 300)} for _ in range(2)
+    ]  # fmt: skip
+    both = flow_judging.mixture(runs)
+    for name, values in both.items():
+        mean = 0.5 * (np.exp(runs[0][name]) + np.exp(runs[1][name]))
+        np.testing.assert_allclose(np.exp(values), mean, rtol=1e-12)
+    rates = flow_judging.by_num_std(runs, splits=3)
+    row = flow_judging.row("both", runs, splits=3, num_std=3.0)
+    (same,) = [rate for rate in rates if rate["num_std"] == 3.0]
+    assert same == {name: 3.0 if name == "num_std" else row[name] for name in same}
+    assert [r["type_1_rate"] for r in rates] == sorted(r["type_1_rate"] for r in rates)[::-1]
+    assert [r["type_2_rate"] for r in rates] == sorted(r["type_2_rate"] for r in rates)
+
+
+def check_saved_detector(folder, summary):
     options = flow_anomaly.Options(flow=folder / "detector")
     material = flow_anomaly.load(options)
-    ((density, seconds),) = flow_anomaly.flows_of(options, material, run.Run(tmp_path))
+    ((density, seconds),) = flow_anomaly.flows_of(options, material, run.Run(folder))
     assert seconds == 0.0
     scores = {
         name: flow_models.log_probs(density, getattr(material, name))
@@ -66,6 +84,10 @@ def test_a_saved_detector_gives_the_same_errors_without_training(detected, tmp_p
     assert line["threshold"] == summary["threshold"]
     for kind in ("1", "2"):
         assert line[f"type_{kind}_errors"] == summary[f"type_{kind}_errors_first_split"]
+
+
+def test_a_saved_detector_gives_the_same_errors_without_training(detected):
+    check_saved_detector(*detected)
 
 
 def test_a_damaged_detector_ends_the_run(tmp_path):
@@ -92,7 +114,7 @@ def test_the_study_of_alpha_compresses_better_where_alpha_is_small(tmp_path):
 
 
 def test_the_matrix_sees_that_a_black_image_is_too_likely(tmp_path):
-    options = ood_matrix.Options(output_dir=tmp_path / "run", members=2, num_images=60)
+    options = ood_matrix.Options(output_dir=tmp_path / "run", members=2, evaluation_images=60)
     rows = {row["anomalous"]: row for row in ood_matrix.main(options)["rows"]}
     assert rows["black"]["log p"] < 0.5 < 0.9 < rows["black"]["density of states"]
     assert rows["noise"]["log p"] > 0.99
@@ -108,6 +130,14 @@ def test_spliced_images_are_of_two_classes():
         assert len(values) == 2
         assert counts.tolist() == [32, 32]
     assert flow_materials.shifted(images).shape == images.shape
+
+
+def test_convolutional_couplings_are_an_architecture(tmp_path):
+    changes = {"architecture": "multi_scale", "width": 4, "seeds": 1, "baselines": ()}
+    options = flow_anomaly.Options(output_dir=tmp_path, **SMALL | changes)
+    summary = flow_anomaly.main(options)
+    assert summary["bits_per_dim"] < 8.0
+    check_saved_detector(tmp_path, summary)
 
 
 @pytest.mark.parametrize(
