@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import iwae_model, iwae_pictures, objectives, run
+from experiments import image_evaluation, iwae_model, iwae_pictures, objectives, run
 from experiments.objectives import OBJECTIVES
 from experiments.published import IWAE_NLL
 from iwae_jax import (
@@ -30,9 +30,6 @@ from iwae_jax import (
     keys,
     training,
 )
-from iwae_jax.types import Array
-
-EVALUATION_BATCH = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,23 +127,6 @@ def train(
     return result, {"train_seconds": seconds, "steps_per_second": rate}
 
 
-def evaluate(
-    options: Options, model: LatentVariableModel, params: Params, xs: Array
-) -> evaluation.LogLikelihood:
-    """`evaluation.log_likelihood` of the test images, piece by piece with a progress bar."""
-    key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
-    log_likelihood = jax.jit(
-        partial(evaluation.log_likelihood, model=model, num_samples=options.evaluation_samples)
-    )
-    pieces = []
-    with run.progress("evaluation", len(xs)) as show:
-        for first in range(0, len(xs), EVALUATION_BATCH):
-            piece = xs[first : first + EVALUATION_BATCH]
-            pieces.append(jax.device_get(log_likelihood(key, params, piece, first_position=first)))
-            show(first + len(piece), f"log p(x) {np.mean(pieces[-1].bound):.2f}")
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
-
-
 def main(options: Options) -> run.Summary:
     """Trains an importance-weighted autoencoder and measures its log-likelihood."""
     images = data.load(options.dataset, "train", data_dir=options.data_dir).images
@@ -171,13 +151,15 @@ def published_nll(options: Options) -> float | None:
 def work(options: Options, model, params, images, test, this_run: run.Run) -> run.Summary:
     """Trains, evaluates and draws."""
     result, times = train(options, model, params, images, this_run)
-    key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
-    example_keys = jax.vmap(keys.example, (None, 0))(key, jnp.arange(len(test)))
-    xs = jax.jit(jax.vmap(training.dynamic_binarisation))(example_keys, test)
-
+    xs = image_evaluation.binarised(test, seed=options.seed)
     start = time.monotonic()
-    measured = evaluate(options, model, result.params, xs)
+    with run.progress("evaluation", len(xs)) as show:
+        measured = image_evaluation.log_likelihood(
+            result.params, xs, seed=options.seed, model=model,
+            num_samples=options.evaluation_samples, show=show,
+        )  # fmt: skip
     eval_seconds = time.monotonic() - start
+    key = image_evaluation.evaluation_key(options.seed)
     units = evaluation.active_units(key, result.params, xs[:1000], model=model)
     active = [int(layer.sum()) for layer in jax.tree.leaves(units)]
     pixel_mean = jnp.clip(images.mean(0) / 255.0, 0.001, 0.999)

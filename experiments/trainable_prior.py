@@ -19,15 +19,20 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from experiments import prior_exact, prior_models, prior_pictures, prior_tables, run
+from experiments import (
+    image_evaluation,
+    prior_exact,
+    prior_models,
+    prior_pictures,
+    prior_tables,
+    run,
+)
 from experiments.prior_models import POSTERIORS, PRIORS
 from iwae_jax import data, estimators, evaluation, keys, training
 from iwae_jax.types import Array
 
-EVALUATION_BATCH = 50
 NUM_GRADIENTS = 4000
 
 
@@ -177,21 +182,15 @@ def trained(
         on_progress=lambda state: show(state.step, f"bound {state.bound:.2f}"),
     )  # fmt: skip
     seconds = time.monotonic() - start
-    params, key = case.read(result.params), keys.tagged(root, keys.EVALUATION)
-    measure = jax.jit(
-        partial(
-            evaluation.log_likelihood, model=case.model, num_samples=options.evaluation_samples,
-            chunk_size=min(100, options.evaluation_samples),
-        )
+    params, key = case.read(result.params), image_evaluation.evaluation_key(seed)
+    measured = image_evaluation.log_likelihood(
+        params, xs, seed=seed, model=case.model, num_samples=options.evaluation_samples,
+        chunk_size=100,
     )  # fmt: skip
-    bounds = [
-        measure(key, params, xs[first : first + EVALUATION_BATCH], first_position=first).bound
-        for first in range(0, len(xs), EVALUATION_BATCH)
-    ]
     units = evaluation.active_units(key, params, xs[:500], model=case.model)
     draws = jax.random.split(keys.tagged(root, keys.ILLUSTRATION), 10)
     found = Trained(
-        np.concatenate(jax.device_get(bounds)),
+        np.asarray(measured.bound),
         sum(int(layer.sum()) for layer in jax.tree.leaves(units)),
         np.asarray(prior_pictures.dreams(draws, params.generative, model=case.model)),
         seconds,
@@ -206,9 +205,7 @@ def trained(
 def image_cases(options: Options, pairs, images, test, this_run: run.Run) -> run.Summary:
     """Trains every pair from every seed, and compares them on the same test images."""
     start = time.monotonic()
-    evaluation_key = keys.tagged(jax.random.key(options.seed), keys.EVALUATION)
-    example_keys = jax.vmap(keys.example, (None, 0))(evaluation_key, jnp.arange(len(test)))
-    xs = jax.jit(jax.vmap(training.dynamic_binarisation))(example_keys, test)
+    xs = image_evaluation.binarised(test, seed=options.seed)
     steps = options.epochs * (len(images) // options.batch_size)
     trainings = list(itertools.product(pairs, range(options.seeds)))
     found: dict[tuple[str, str], list[Trained]] = {pair: [] for pair in pairs}

@@ -129,6 +129,32 @@ def test_every_way_of_taking_samples_gives_the_mean_of_the_directions(settings, 
         assert_trees_close(direction(way), expected)
 
 
+@pytest.mark.parametrize("name", sorted(SCORE_FUNCTION))
+def test_a_baseline_takes_a_constant_of_log_p_away(setting, name):
+    """Unbiased it would be at any size, but its size is what lowers the variance."""
+    model, params, x = setting
+    raised = model.generative._replace(
+        log_joint=lambda theta, x, z: model.generative.log_joint(theta, x, z) + 3.0
+    )
+    both = jax.jit(
+        lambda params: [
+            jax.value_and_grad(
+                lambda params, m=m: ALL[name](jax.random.key(0), params, x, model=m, num_samples=4)[
+                    0
+                ]
+            )(params)
+            for m in (model, model._replace(generative=raised))
+        ]
+    )
+    (low, direction), (high, same) = both(params)
+    np.testing.assert_allclose(high - low, 3.0, rtol=1e-4)
+    if name in ("score_function", "nvil"):  # with no baseline, or one that is learnt
+        with pytest.raises(AssertionError):
+            assert_trees_close(same, direction, 1e-2)
+    else:
+        assert_trees_close(same, direction)
+
+
 @pytest.mark.parametrize(("way", "most"), [(weights.at_once, 1.02), (weights.folded, 1.4)])
 def test_dreg_costs_one_backward_pass(way, most):
     """Arithmetic of the compiled gradient over that of `pathwise`: a second one would make 5/3."""
