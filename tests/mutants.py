@@ -22,7 +22,7 @@ TESTS = {
     "bounds": "bounds estimates",
     "densities": "densities",
     "diagnostics": "diagnostics",
-    "estimators": "estimators biased_estimators relaxed_estimators resampled trainable_prior"
+    "estimators": "baselines estimators biased_estimators relaxed_estimators resampled trainable_prior"
     " estimator_family",
     "evaluation": "evaluation",
     "keys": "keys weights",
