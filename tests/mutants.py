@@ -22,8 +22,8 @@ TESTS = {
     "bounds": "bounds estimates",
     "densities": "densities",
     "diagnostics": "diagnostics",
-    "estimators": "baselines estimators biased_estimators relaxed_estimators resampled trainable_prior"
-    " estimator_family",
+    "estimators": "baselines estimators biased_estimators relaxed_estimators resampled"
+    " trainable_prior estimator_family",
     "evaluation": "evaluation",
     "keys": "keys weights",
     "training": "training",
