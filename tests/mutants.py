@@ -23,7 +23,7 @@ TESTS = {
     "densities": "densities",
     "diagnostics": "diagnostics",
     "estimators": "baselines estimators biased_estimators relaxed_estimators resampled"
-    " trainable_prior estimator_family",
+    " relaxations trainable_prior estimator_family",
     "evaluation": "evaluation",
     "keys": "keys weights",
     "training": "training",
