@@ -52,15 +52,15 @@ class Options(run.Options):
     learning_rate: float = 1e-3
     """highest learning rate"""
     num_blocks: int = 3
-    """pairs of couplings, whitened"""
+    """whitened: pairs of couplings"""
     hidden_size: int = 256
-    """width of each coupling's two hidden layers, whitened"""
+    """whitened: width of each coupling's two hidden layers"""
     num_leading: int = 200
-    """leading components whose base is a mixture of the classes, whitened; 0 for none"""
+    """whitened: leading components whose base is a mixture of the classes; 0 for none"""
     num_scales: int = 2
-    """scales of the convolutional couplings, each of half the height and width of the last"""
+    """multi_scale: scales, each of half the height and width of the last"""
     width: int = 32
-    """channels of the convolutional networks"""
+    """multi_scale: channels of the networks"""
     seeds: int = 3
     """trainings, of seed, seed + 1, ..."""
     splits: int = 20
