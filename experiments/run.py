@@ -282,6 +282,11 @@ def _started_with(options: type[Options]) -> Options:
             if config.exists():
                 paths = {f.name for f in dataclasses.fields(options) if "Path" in str(f.type)}
                 before: Any = recorded(config)
+                if unknown := sorted(before.keys() - options.__dataclass_fields__.keys()):
+                    raise BadInput(
+                        f"{config.parent} is of another experiment or version, with the options "
+                        f"{', '.join(unknown)}: choose another --output-dir."
+                    )
                 for option in paths & before.keys():
                     before[option] = before[option] and pathlib.Path(before[option])
                 return options(**before)

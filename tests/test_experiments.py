@@ -154,6 +154,19 @@ def test_bad_input_ends_with_status_2_and_says_what_to_change(arguments, word):
     assert "Traceback" not in text
 
 
+def test_the_run_of_another_experiment_is_left_alone(tmp_path):
+    run.start(run.Options(output_dir=tmp_path), name="other", case="x")
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"seed"', '"steps": 9, "seed"'))
+    before = config.read_text()
+    answer = command("--resume", "--output-dir", str(tmp_path))
+    assert answer.returncode == 2
+    assert "another experiment or version, with the options steps" in " ".join(
+        (answer.stdout + answer.stderr).split()
+    )
+    assert [path.read_text() for path in tmp_path.iterdir()] == [before]
+
+
 def test_help_has_a_line_for_each_option():
     answer = command("--help")
     assert answer.returncode == 0
