@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import contextlib
 import gc
 import os
 import pathlib
@@ -24,6 +25,22 @@ def float64():
     """Runs a test in double precision, which the oracles need."""
     with jax.enable_x64(True):
         yield
+
+
+@contextlib.contextmanager
+def _optimised():
+    name = "jax_disable_most_optimizations"
+    jax.config.update(name, False)
+    try:
+        yield
+    finally:
+        jax.config.update(name, os.environ[name.upper()] == "1")
+
+
+@pytest.fixture(scope="session")
+def optimised():
+    """A context that compiles with every optimisation, for what runs longer than it compiles."""
+    return _optimised
 
 
 def pytest_collection_modifyitems(items):

@@ -25,9 +25,10 @@ def case():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, optimised):
     folder = tmp_path_factory.mktemp("runs") / "one"
-    return folder, measure(folder)
+    with optimised():
+        return folder, measure(folder)
 
 
 def measure(folder, **changes):

@@ -100,13 +100,14 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path, changes, mess
 
 
 @pytest.fixture(scope="module")
-def gaps(tmp_path_factory):
+def gaps(tmp_path_factory, optimised):
     options = posterior_gap.Options(
         output_dir=tmp_path_factory.mktemp("runs") / "gap", num_samples=(1, 5), trained_with=5,
         families=("diagonal", "realnvp"),
         num_steps=300, batch_size=32, num_nodes=50, num_restarts=1,
     )  # fmt: skip
-    return posterior_gap.main(options)
+    with optimised():
+        return posterior_gap.main(options)
 
 
 def test_a_richer_family_closes_more(gaps):
