@@ -140,5 +140,22 @@ def test_the_pooled_signal_is_corrected_for_its_noise():
         diagnostics.pooled_signal_snr(moments_of(jnp.ones((2, 1)), jnp.ones(1)), unbiased=[])
 
 
+@pytest.mark.parametrize("constant", [0.0, 2.0])
+def test_the_pooled_signal_knows_entries_without_noise(constant):
+    """As of weights of a pixel that is black in every image."""
+    signal = jnp.array([0.5, constant])
+    noise = jnp.array([1.0, 0.0])
+    some, more = (draws(jax.random.key(seed), signal, noise) for seed in (0, 1))
+    # An estimator may have no noise where another one has.
+    more = more.at[:, 1].add(0.1 * jax.random.normal(jax.random.key(2), 2000))
+    unbiased = [moments_of(gradients, signal) for gradients in (some, more)]
+    noisy = [moments_of(gradients[:, :1], signal[:1]) for gradients in (some, more)]
+    of_noisy = diagnostics.pooled_signal_snr(noisy[0], unbiased=noisy)
+    variance = diagnostics.variance(noisy[0])[0]
+    expected = jnp.sqrt(of_noisy**2 + constant**2 / variance)
+    found = diagnostics.pooled_signal_snr(unbiased[0], unbiased=unbiased)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_one_gradient_has_no_variance():
     assert jnp.isnan(diagnostics.variance(moments_of(jnp.ones((1, 1)), jnp.ones(1)))).all()

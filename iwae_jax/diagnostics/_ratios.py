@@ -111,11 +111,13 @@ def pooled_signal_snr(moments: GradientMoments, *, unbiased: Sequence[GradientMo
     def squared_signal(*means_and_errors: Array) -> Array:
         half = len(means_and_errors) // 2
         means, errors = jnp.stack(means_and_errors[:half]), jnp.stack(means_and_errors[half:])
-        # An entry without noise is known: its precision would be infinite.
-        precisions = 1.0 / jnp.maximum(errors, jnp.finfo(errors.dtype).tiny) ** 2
-        shares = precisions / jnp.sum(precisions, axis=0)
-        mean = jnp.sum(shares * means, axis=0)
-        return jnp.sum(mean**2 - 1.0 / jnp.sum(precisions, axis=0))
+        least = jnp.min(errors, axis=0)
+        # Precisions over the highest of them; one without noise, where that is infinite, has 1.
+        exact = errors == 0.0
+        precisions = jnp.where(exact, 1.0, least / jnp.where(exact, 1.0, errors)) ** 2
+        pooled = jnp.sum(precisions, axis=0)
+        mean = jnp.sum(precisions * means, axis=0) / pooled
+        return jnp.sum(mean**2 - least**2 / pooled)
 
     means, errors = [m.mean for m in unbiased], [standard_error(m) for m in unbiased]
     signal = total(jax.tree.map(squared_signal, *means, *errors))
