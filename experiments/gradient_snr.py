@@ -143,9 +143,13 @@ def measure(
     steps = math.ceil(per_block / size)
     run_block = jax.jit(partial(block_moments, one=one, steps=steps, size=size))
     root = jax.random.key(options.seed)
-    # Where no direction is known, no directional ratio is reported and any will do.
-    direction = jax.tree.map(jnp.ones_like, gradient_like(study))
-    if study.signals is not None:
+    if study.signals is None:
+        # Means are pooled only over independent draws, so that each estimator has its own.
+        first = BLOCKS * (1 + list(objectives.OBJECTIVES).index(name))
+        # No direction is known, no directional ratio is reported, and any will do.
+        direction = jax.tree.map(jnp.ones_like, gradient_like(study))
+    else:
+        first = 0
         direction = {
             half: study.signals[snr_grid.bound_of(name, half)[0]][num_samples][half]
             for half in HALVES
@@ -153,7 +157,7 @@ def measure(
     blocks, seconds = [], []
     for block in range(BLOCKS):
         start = time.monotonic()
-        moments = run_block(keys.step(root, block), params, study.xs, direction)
+        moments = run_block(keys.step(root, first + block), params, study.xs, direction)
         blocks.append(jax.device_get(moments))
         seconds.append((time.monotonic() - start) / (steps * size))
         show(block + 1)
@@ -256,15 +260,16 @@ def by_name(array: np.ndarray, names) -> dict[str, dict[str, list[float | None]]
 def report(options: Options, names, summary: run.Summary) -> None:
     """Prints the slopes beside the expected ones, and the ratios at each K."""
     number = lambda value: "" if value is None or np.isnan(value) else f"{value:.3g}"
+    with_error = lambda value, error: f"{number(value)} +- {number(error)}"
     rows = []
     for name in names:
         for half in HALVES:
             ratios, errors, biases, floors = (summary[key][name][half] for key in TABLED)
-            at = [f"{number(ratio)} +- {number(error)}"
-                  for ratio, error in zip(ratios, errors, strict=True)]  # fmt: skip
+            at = list(map(with_error, ratios, errors))
             slope, error = summary["slopes"][name][half], summary["slopes_se"][name][half]
-            last = f"{number(biases[-1])} ({number(floors[-1])})"
-            rows.append([name, half, *at, f"{number(slope)} +- {number(error)}",
+            known = floors[-1] is not None
+            last = f"{number(biases[-1])} ({number(floors[-1])})" if known else ""
+            rows.append([name, half, *at, with_error(slope, error),
                          number(EXPECTED.get((name, half))), last])  # fmt: skip
     columns = ["estimator", "", *(f"K = {k}" for k in options.num_samples), "slope", "expected",
                "bias (noise) at the last K"]  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import ticker
 
 from experiments import figures
 from experiments.snr_grid import Grid
@@ -68,6 +69,12 @@ def _guide(axis, num_samples, exponent) -> None:
 
 
 def _finish(figure, axes, label, title, path, note="") -> None:
+    for axis in axes:
+        low, high = axis.get_ylim()
+        if axis.get_yscale() == "log" and high < 100.0 * low:
+            # There may be no power of ten to stand at the axis.
+            axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel(label)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     figure.suptitle(f"{title}  {note}" if note else title, fontsize=10)

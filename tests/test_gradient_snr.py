@@ -104,6 +104,10 @@ def test_a_trained_network_has_the_pooled_signal(tmp_path):
     assert summary["slopes"]["dreg"] == {"theta": None, "phi": None}
     with np.load(tmp_path / "run" / "grid.npz") as grid:
         assert np.all(grid["snr"][:, :, 0] > 0.0)
+        # What is pooled is independent, though the gradients in theta are the same functions.
+        assert len(np.unique(grid["variance"][:, 0, 0])) == 2
+        # The encoder's weights of black pixels have no noise, and the rest has some signal.
+        assert np.all(grid["snr"][:, :, 1] >= 0.0)
         assert np.all(np.isnan(grid["bias"]))
 
 
