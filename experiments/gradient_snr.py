@@ -31,6 +31,7 @@ from iwae_jax.types import Array, Key, Params, PyTree
 BLOCKS = 8
 HALVES = ("theta", "phi")
 TABLED = ("snr", "snr_se", "bias", "bias_noise")
+TITLES = {"toy": "Gaussian toy", "belief_network": "belief network", "trained": "trained network"}
 DEFAULTS = {
     "toy": ("pathwise", "sticking_the_landing", "dreg", "vimco_arithmetic", "wake_wake"),
     "belief_network": (
@@ -232,7 +233,8 @@ def work(options: Options, names, study: snr_models.Study, this_run: run.Run) ->
         "halves": np.array(HALVES),
     }
     np.savez(this_run.folder / "grid.npz", allow_pickle=False, **axes, **grid.arrays)
-    title = f"{options.model}: {options.num_gradients} gradients, each of {options.num_data} data"
+    model = TITLES[options.model]
+    title = f"{model}: {options.num_gradients} gradients, each of {options.num_data} data"
     snr_pictures.draw_all(grid, names, options.num_samples, title, this_run.folder)
     return {
         "model": options.model,
