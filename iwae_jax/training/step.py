@@ -234,4 +234,8 @@ def epoch(
     def body(state: TrainState, indices: Array) -> tuple[TrainState, TrainInfo]:
         return step(key, state, images[indices], **options)
 
+    if len(order) == 1:
+        # Within a loop XLA's convolutions are slow on a CPU (JAX's issue 12868).
+        state, info = body(state, order[0])
+        return state, jax.tree.map(lambda leaf: leaf[None], info)
     return jax.lax.scan(body, state, order)
