@@ -119,26 +119,26 @@ def rational_quadratic(
     # The slope is one where the network gives zero.
     slope_offset = float(np.log(np.expm1(1.0 - smallest)))
 
-    def knots(raw: Array) -> Array:
+    def sizes(raw: Array) -> Array:
         shares = smallest + (1.0 - smallest * num_bins) * jax.nn.softmax(raw)
-        inner = 2.0 * interval * jnp.cumsum(shares[:-1]) - interval
-        ends = jnp.full((1,), interval, raw.dtype)
-        return jnp.concatenate([-ends, inner, ends])
-
-    def parts(raw: Array) -> tuple[Array, Array, Array]:
-        widths, heights, slopes = jnp.split(raw, [num_bins, 2 * num_bins])
-        slopes = smallest + jax.nn.softplus(slopes + slope_offset)
-        one = jnp.ones((1,), raw.dtype)
-        return knots(widths), knots(heights), jnp.concatenate([one, slopes, one])
+        return 2.0 * interval * shares
 
     def bin_of(raw: Array, value: Array, through: int) -> tuple[Array, ...]:
-        zs, xs, slopes = parts(raw)
-        index = jnp.sum(value >= (zs, xs)[through][1:-1])
-        chosen = jax.nn.one_hot(index, num_bins, dtype=raw.dtype)
-        pick = lambda values: jnp.sum(chosen * values)
-        z_0, x_0 = pick(zs[:-1]), pick(xs[:-1])
-        width, height = pick(jnp.diff(zs)), pick(jnp.diff(xs))
-        return z_0, x_0, width, height, pick(slopes[:-1]), pick(slopes[1:])
+        widths, heights, slopes = jnp.split(raw, [num_bins, 2 * num_bins])
+        widths, heights = sizes(widths), sizes(heights)
+        # Which bin it is has no derivative, so none is taken through the knots.
+        ends = jnp.cumsum(jax.lax.stop_gradient((widths, heights)[through])[:-1]) - interval
+        passed = (value >= ends).astype(raw.dtype)
+        reached = jnp.concatenate([jnp.ones((1,), raw.dtype), passed])
+        passed = jnp.concatenate([passed, jnp.zeros((1,), raw.dtype)])
+        before = lambda values: jnp.sum(passed * values) - interval
+        pick = lambda values: jnp.sum((reached - passed) * values)
+        # At either end of the interval the slope is one, which a raw number of zero gives.
+        no_slope = jnp.zeros((1,), raw.dtype)
+        left, right = jnp.concatenate([no_slope, slopes]), jnp.concatenate([slopes, no_slope])
+        slope_of = lambda raw: smallest + jax.nn.softplus(pick(raw) + slope_offset)
+        edges = before(widths), before(heights)
+        return *edges, pick(widths), pick(heights), slope_of(left), slope_of(right)
 
     def log_slope(xi: Array, slope: Array, d_0: Array, d_1: Array) -> Array:
         rest = xi * (1.0 - xi)
