@@ -1,8 +1,8 @@
 """Networks that give the parameters of the transformed values, from those that are kept."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ class MLP(nnx.Module):
 
 
 class ConvolutionalNetwork(nnx.Module):
-    """Residual blocks of 3x3 convolutions; the last convolution starts at zero.
+    """Residual blocks of 3x3 convolutions, and one of 1x1 at the end, which starts at zero.
 
     Args:
       in_channels: channels of the image that is read.
@@ -89,14 +89,14 @@ class ConvolutionalNetwork(nnx.Module):
     def __init__(
         self, in_channels: int, width: int, num_blocks: int, out_channels: int, *, rngs: nnx.Rngs
     ):
-        def conv(a: int, b: int, **options: Any) -> nnx.Conv:
-            return nnx.Conv(a, b, kernel_size=(3, 3), rngs=rngs, **options)
+        conv = partial(nnx.Conv, kernel_size=(3, 3), rngs=rngs)
 
         self.first = conv(in_channels, width)
         self.blocks = nnx.List(
             [nnx.List([conv(width, width), conv(width, width)]) for _ in range(num_blocks)]
         )
-        self.last = conv(width, out_channels, kernel_init=nnx.initializers.zeros_init())
+        zeros = nnx.initializers.zeros_init()
+        self.last = nnx.Linear(width, out_channels, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, image: Array) -> Array:
         """Returns the image of outputs, ``[H, W, out_channels]``."""
