@@ -35,8 +35,8 @@ def main():
     def trained():
         return flow_models.train(
             jax.random.key(0), density, images[: 50 * flow_models.BATCH], epochs=1,
-            learning_rate=1e-3, validation_images=images[:1000], checkpoint_dir=None,
-            on_progress=lambda progress: None,
+            learning_rate=1e-3, batch_size=flow_models.BATCH, validation_images=images[:1000],
+            checkpoint_dir=None, on_progress=lambda progress: None,
         ).params  # fmt: skip
 
     first, again = seconds(trained), seconds(trained)

@@ -97,15 +97,25 @@ def realnvp(
 
 
 def multi_scale(
-    key: Key, event_shape: tuple[int, ...], *, alpha: float, num_scales: int, width: int
+    key: Key,
+    event_shape: tuple[int, ...],
+    *,
+    alpha: float,
+    num_scales: int,
+    width: int,
+    num_bins: int,
 ) -> Density:
-    """A convolutional RealNVP, half of whose channels are left out at every scale."""
+    """A convolutional flow over patches of 2x2 pixels, as channels; no bins: affine couplings."""
     image = (*event_shape, 1)
+    patches = (event_shape[0] // 2, event_shape[1] // 2, 4)
     to_vector = flows.invert(flows.flatten(image)[0]), ()
-    layers = [to_vector, flows.flatten(event_shape), pixels(event_shape, alpha)]
+    layers = [flows.squeeze(image), to_vector, flows.flatten(event_shape)]
+    layers.append(pixels(event_shape, alpha))
+    transformer = flows.rational_quadratic(num_bins=num_bins) if num_bins else flows.affine()
     flow, params = flows.multi_scale_realnvp(
-        key, image, num_scales=num_scales, width=width, preprocessing=flows.chain(layers)
-    )
+        key, patches, num_scales=num_scales, width=width, num_residual_blocks=1,
+        transformer=transformer, preprocessing=flows.chain(layers),
+    )  # fmt: skip
     return Density(flow, params)
 
 
@@ -203,18 +213,19 @@ def train(
     *,
     epochs: int,
     learning_rate: float,
+    batch_size: int,
+    steps_per_scan: int = 50,
     validation_images: np.ndarray,
     checkpoint_dir,
     on_progress: Callable[[training.FitProgress], None],
 ) -> Density:
     """Maximises the dequantised log-likelihood along a cosine, with clipped gradients."""
     params = Params(generative=density.params, inference=())
-    batch_size = min(BATCH, len(images))
     num_steps = epochs * (len(images) // batch_size)
     result = training.fit(
         key, params, images, model=_model(density.flow), estimator=estimators.pathwise,
         num_samples=1, optimizer=_optimizer(num_steps, learning_rate), batch_size=batch_size,
-        num_epochs=epochs, steps_per_scan=50, observe=flows.grey_levels,
+        num_epochs=epochs, steps_per_scan=steps_per_scan, observe=flows.grey_levels,
         validation_images=validation_images, checkpoint_dir=checkpoint_dir,
         on_progress=on_progress,
     )  # fmt: skip
