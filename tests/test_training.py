@@ -102,6 +102,19 @@ def test_an_epoch_is_its_steps_one_after_the_other(setting):
     assert_trees_close(after, state, 1e-4)
 
 
+def test_an_epoch_of_one_update_has_no_loop(setting):
+    model, params, images = setting
+    epoch = partial(training.epoch, **options(model, ADAM))
+
+    def program(num_steps):
+        order = jnp.zeros((num_steps, BATCH), jnp.int32)
+        state = training.init(params, optimizer=ADAM)
+        return str(jax.make_jaxpr(epoch)(ROOT, state, jnp.array(images), order))
+
+    assert "scan[" not in program(1)
+    assert "scan[" in program(2)
+
+
 def test_every_epoch_visits_every_image_once_in_a_new_order(setting):
     model, params, _ = setting
     numbered = np.zeros((NUM_IMAGES, 4, 4), np.uint8)
