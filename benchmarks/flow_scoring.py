@@ -27,6 +27,7 @@ def main():
     images = np.random.default_rng(0).integers(0, 256, (NUM_IMAGES, 28, 28), dtype=np.uint8)
     options = flow_anomaly.Options(dataset="mnist")
     density = flow_anomaly.build(options, images.shape[1:], 0)
+    recipe = flow_models.RECIPES[options.architecture]
     first = seconds(flow_models.log_probs, density, images[: flow_models.SCORED_AT_ONCE])
     rates = [NUM_IMAGES / seconds(flow_models.log_probs, density, images) for _ in range(ROUNDS)]
     print(f"first scores after {first:.1f} s, compilation included")
@@ -34,8 +35,9 @@ def main():
 
     def trained():
         return flow_models.train(
-            jax.random.key(0), density, images[: 50 * flow_models.BATCH], epochs=1,
-            learning_rate=1e-3, batch_size=flow_models.BATCH, validation_images=images[:1000],
+            jax.random.key(0), density, images[: 50 * recipe.batch_size], epochs=1,
+            learning_rate=recipe.learning_rate, batch_size=recipe.batch_size,
+            steps_per_scan=recipe.steps_per_scan, validation_images=images[:1000],
             checkpoint_dir=None, on_progress=lambda progress: None,
         ).params  # fmt: skip
 

@@ -25,17 +25,13 @@ from experiments import (
     flow_materials,
     flow_models,
     flow_pictures,
+    published,
     run,
 )
 from experiments.flow_baselines import BASELINES
 from experiments.flow_materials import Material
 from iwae_jax import anomaly, data, flows, keys
 
-NAMES = {"whitened": "RealNVP", "multi_scale": "multi-scale flow"}
-BATCH_SIZES = {"whitened": flow_models.BATCH, "multi_scale": 32}
-LEARNING_RATES = {"whitened": 1e-3, "multi_scale": 2e-3}
-# XLA's convolutions are five times slower in a loop than outside, on a CPU (JAX's issue 12868).
-STEPS_PER_SCAN = {"whitened": 50, "multi_scale": 1}
 NORMALISED_BY = 500
 """Images whose activations set the normalisations of convolutional couplings."""
 
@@ -143,8 +139,9 @@ def train(
 ) -> flow_models.Density:
     """Step 3, where no trained flow is loaded."""
     epochs = options.epochs or (5 if options.dataset == "mnist" else 100)
+    recipe = flow_models.RECIPES[options.architecture]
     size, images = material.train[0].size, len(material.train)
-    batch_size = min(options.batch_size or BATCH_SIZES[options.architecture], images)
+    batch_size = min(options.batch_size or recipe.batch_size, images)
     with run.progress(f"training, seed {seed}", epochs * (images // batch_size)) as show:
 
         def on_progress(state) -> None:
@@ -154,8 +151,8 @@ def train(
 
         return flow_models.train(
             jax.random.key(seed), start, material.train, epochs=epochs,
-            learning_rate=options.learning_rate or LEARNING_RATES[options.architecture],
-            batch_size=batch_size, steps_per_scan=STEPS_PER_SCAN[options.architecture],
+            learning_rate=options.learning_rate or recipe.learning_rate,
+            batch_size=batch_size, steps_per_scan=recipe.steps_per_scan,
             validation_images=material.held_out[:1000],
             checkpoint_dir=this_run.folder / f"checkpoints-{seed}", on_progress=on_progress,
         )  # fmt: skip
@@ -205,7 +202,7 @@ def work(options: Options, material: Material, this_run: run.Run) -> run.Summary
     runs = [flow_baselines.scores_of(density, material) for density in densities]
     bits, bits_se = flow_models.test_bits(densities[0], material.test, seed=options.seed)
     judge = partial(flow_judging.row, splits=options.splits, num_std=options.num_std)
-    own_name = NAMES[options.architecture]
+    own_name = flow_models.RECIPES[options.architecture].name
     rows = [
         judge(own_name, runs, bits_per_dim=bits, bits_per_dim_se=bits_se,
             num_parameters=flow_models.num_parameters(densities[0].params),
@@ -279,6 +276,8 @@ def report(options: Options, summary: run.Summary) -> None:
         rows.append(
             ["NICE, the homework's run", "1.320", "0.200", "0.200", "", "", "", "19158352", ""]
         )
+        real_nvp = "Real NVP, Grathwohl et al. (2019)"
+        rows.append([real_nvp, "", "", "", "", "", str(published.REAL_NVP_BITS), "", ""])
     columns = ["model", "type I %", "type II %", "at type I 1.32 %", "AUROC", "FPR95 %",
                "bits/dim", "parameters", "seconds"]  # fmt: skip
     title = f"{options.dataset} against {summary['anomalies']}, mean - {options.num_std:g} std"
@@ -288,7 +287,7 @@ def report(options: Options, summary: run.Summary) -> None:
         for line in summary["by_num_std"]
     ]
     columns = ["mean - n std, n", "type I %", "type II %"]
-    run.print_table(NAMES[options.architecture], columns, rows)
+    run.print_table(flow_models.RECIPES[options.architecture].name, columns, rows)
 
 
 if __name__ == "__main__":

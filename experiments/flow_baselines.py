@@ -75,7 +75,7 @@ def nice(options, material: Material, folder, on_progress: Told) -> Baseline:
     density = flow_models.train(
         jax.random.key(options.seed), flow_models.Density(flow, params), material.train,
         epochs=epochs(options), learning_rate=LEARNING_RATE, checkpoint_dir=folder,
-        batch_size=min(flow_models.BATCH, len(material.train)),
+        batch_size=min(256, len(material.train)), steps_per_scan=50,
         validation_images=material.held_out[:1000], on_progress=on_progress,
     )  # fmt: skip
     return _of_density(density, material, options, start)

@@ -13,9 +13,24 @@ import optax
 from iwae_jax import LatentVariableModel, Params, anomaly, estimators, flows, training
 from iwae_jax.types import Array, Key, PyTree
 
-BATCH = 256
 SCORED_AT_ONCE, GRADIENTS_AT_ONCE = 1000, 128
 NUM_CLASSES = 10
+
+
+class Recipe(NamedTuple):
+    """An architecture's name, and how it is trained unless told otherwise."""
+
+    name: str
+    batch_size: int
+    learning_rate: float
+    steps_per_scan: int
+
+
+RECIPES = {
+    "whitened": Recipe("RealNVP", 256, 1e-3, 50),
+    # XLA's convolutions are five times slower in a loop than outside, on a CPU: JAX's issue 12868.
+    "multi_scale": Recipe("multi-scale flow", 32, 2e-3, 1),
+}
 
 
 class Density(NamedTuple):
@@ -214,7 +229,7 @@ def train(
     epochs: int,
     learning_rate: float,
     batch_size: int,
-    steps_per_scan: int = 50,
+    steps_per_scan: int,
     validation_images: np.ndarray,
     checkpoint_dir,
     on_progress: Callable[[training.FitProgress], None],
