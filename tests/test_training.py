@@ -102,17 +102,20 @@ def test_an_epoch_is_its_steps_one_after_the_other(setting):
     assert_trees_close(after, state, 1e-4)
 
 
-def test_an_epoch_of_one_update_has_no_loop(setting):
+def test_an_epoch_of_one_update_is_the_step_without_a_loop(setting):
     model, params, images = setting
+    state = training.init(params, optimizer=ADAM)
     epoch = partial(training.epoch, **options(model, ADAM))
-
-    def program(num_steps):
-        order = jnp.zeros((num_steps, BATCH), jnp.int32)
-        state = training.init(params, optimizer=ADAM)
-        return str(jax.make_jaxpr(epoch)(ROOT, state, jnp.array(images), order))
-
-    assert "scan[" not in program(1)
-    assert "scan[" in program(2)
+    given = lambda num_steps: (
+        ROOT, state, jnp.array(images), jnp.arange(num_steps * BATCH).reshape(num_steps, BATCH)
+    )  # fmt: skip
+    assert "scan[" not in str(jax.make_jaxpr(epoch)(*given(1)))
+    assert "scan[" in str(jax.make_jaxpr(epoch)(*given(2)))
+    after, info = jax.jit(epoch)(*given(1))
+    expected, expected_info = step(ROOT, state, images[:BATCH], **options(model, ADAM))
+    assert_trees_close(after, expected, 1e-4)
+    assert info.bound.shape == (1,)
+    np.testing.assert_allclose(info.bound[0], expected_info.bound, rtol=1e-4)
 
 
 def test_every_epoch_visits_every_image_once_in_a_new_order(setting):

@@ -98,7 +98,8 @@ def fit(
       num_epochs: passes over the data, in whole batches.
       max_pairs: largest number K * batch of pairs in one pass; a larger batch is split. About
         2000 is best for a CPU's cache; an accelerator wants as many as fit.
-      steps_per_scan: largest number of updates between two looks of the host.
+      steps_per_scan: largest number of updates between two looks of the host. With 1 there is no
+        loop, in which XLA's convolutions are slow on a CPU.
       observe: ``(key, image) -> x``, what the model sees of an image.
       validation_images: ``[M, ...]``, uint8; their bound and ESS are logged after every epoch.
       checkpoint_dir: folder of the checkpoints; None writes none.
