@@ -1,5 +1,7 @@
 """Restarted Halpern primal-dual hybrid gradient for matrix games: two products a step."""
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,13 +13,16 @@ from iwae_jax.types import Array
 
 # A restart follows when the fixed-point residual has fallen to the first share of what it was at
 # the last one, or to the second and rises again, or when this share of all steps has gone by.
-_ENOUGH, _SOME, _LONG = 0.2, 0.8, 0.7
-# Parts of M whose products with p are added: XLA gives the parts to different cores, which then
-# keep theirs in cache, but no core a share of a single product from the left.
+_ENOUGH, _SOME, _LONG = 0.2, 0.7, 0.9
+# Parts of M: XLA gives parts to different cores, which then keep theirs in cache, but of a single
+# product from the left, or a small one from the right, no core a share.
 _PARTS = 8
 # The first step in units of 1 / |M|; what part of the longest step that is safe is taken; and how
 # much longer a step may become at a restart.
-_FIRST, _SAFE, _GROWTH = 1.3, 0.95, 1.1
+_FIRST, _SAFE, _GROWTH = 1.2, 0.95, 1.05
+
+
+_Product = Callable[[Array], Array]
 
 
 class Origin(NamedTuple):
@@ -41,6 +46,7 @@ class _State(NamedTuple):
     anchor: Array
     best: Array  # that of the smallest gap
     gap: Array
+    level: Array  # about the value, which would cost the digits of sums of products
     steps: Array
     thresholds: tuple[Array, Array]
     step: Array
@@ -52,7 +58,7 @@ class _State(NamedTuple):
 
 def _project(v: Array, room: Array, guess: Array) -> tuple[Array, Array]:
     """The nearest to v of a sum of 0, none below -room, and its threshold, by Newton's method."""
-    zero, top = jnp.zeros((), v.dtype), jnp.max(v + room)
+    zero = jnp.zeros((), v.dtype)
 
     def newton(threshold: Array) -> tuple[Array, Array]:
         above = v + room > threshold
@@ -62,26 +68,25 @@ def _project(v: Array, room: Array, guess: Array) -> tuple[Array, Array]:
         )  # fmt: skip
         return total / count, threshold
 
-    # From wherever it starts, the first step leads below the solution, whence the thresholds rise
-    # until rounding ends it.
-    first, _ = newton(jnp.where(guess < top, guess, top - 1))
+    # From wherever it starts, the first step leads below the solution (if none is above the guess,
+    # to minus infinity), whence the thresholds rise until rounding ends it.
+    first, _ = newton(guess)
     threshold, _ = jax.lax.while_loop(
         lambda pair: pair[0] > pair[1], lambda pair: newton(pair[0]), newton(first)
     )
     return jnp.maximum(v - threshold, -room), threshold
 
 
-def _norm(M: Array) -> Array:
+def _norm(from_left: _Product, from_right: _Product, start: Array) -> Array:
     """The norm of M between differences of strategies, by a few powers."""
     centred = lambda v: v - jnp.mean(v)
 
     def power(_: int, v: Array) -> Array:
-        v = centred(centred(M @ (v / jnp.linalg.norm(v))) @ M)
+        v = centred(from_left(centred(from_right(v / jnp.linalg.norm(v)))))
         # A game of no interest: every strategy is as good.
         return jnp.where(jnp.any(v != 0), v, 1)
 
-    start = centred(jnp.sin(jnp.arange(1.0, M.shape[1] + 1, dtype=M.dtype)) + 1)
-    return jnp.sqrt(jnp.linalg.norm(jax.lax.fori_loop(0, 6, power, start + 1e-3)))
+    return jnp.sqrt(jnp.linalg.norm(jax.lax.fori_loop(0, 3, power, start)))
 
 
 def restarted_primal_dual(
@@ -127,10 +132,11 @@ def restarted_primal_dual(
 
     def from_left(p: Array) -> Array:
         of_parts = jnp.pad(p, (0, -m % _PARTS)).reshape(_PARTS, -1)
-        return jnp.sum(jnp.einsum("ki,kij->kj", of_parts, parts), 0)
+        # XLA hands jnp.sum to another library, whose start takes longer than this sum.
+        return functools.reduce(jnp.add, jnp.einsum("ki,kij->kj", of_parts, parts))
 
     def from_right(q: Array) -> Array:
-        return (parts.reshape(-1, n) @ q)[:m]
+        return jnp.einsum("kij,kj->ki", parts, jnp.broadcast_to(q, (_PARTS, n))).reshape(-1)[:m]
 
     if origin is None:
         p, q = jnp.full(m, 1 / m, M.dtype), jnp.full(n, 1 / n, M.dtype)
@@ -141,12 +147,15 @@ def restarted_primal_dual(
     def advance(state: _State) -> _State:
         step = state.step
         p, q, won, paid = split(state.point)
-        p, above = _project(p - step * (paid_0 + paid), p_0, state.thresholds[0])
+        p, above = _project(p - step * (paid_0 - state.level + paid), p_0, state.thresholds[0])
         wins = from_left(p)
-        q, beyond = _project(q + step * (won_0 + 2 * wins - won), q_0, state.thresholds[1])
+        q, beyond = _project(
+            q + step * (won_0 - state.level + 2 * wins - won), q_0, state.thresholds[1]
+        )
         pays = from_right(q)
         image = jnp.concatenate((p, q, wins, pays))
-        gap = jnp.max(won_0 + wins) - jnp.min(paid_0 + pays)
+        upper, lower = jnp.max(won_0 + wins), jnp.min(paid_0 + pays)
+        gap = upper - lower
         better = gap < state.gap
 
         change = image - state.point
@@ -173,6 +182,7 @@ def restarted_primal_dual(
             anchor=jnp.where(restart, image, state.anchor),
             best=jnp.where(better, image, state.best),
             gap=jnp.where(better, gap, state.gap),
+            level=0.5 * (upper + lower),
             steps=steps,
             thresholds=(above, beyond),
             step=jnp.where(too_long, _SAFE / met, jnp.where(done, longer, step)),
@@ -185,10 +195,11 @@ def restarted_primal_dual(
     def unfinished(state: _State) -> Array:
         return ~(state.gap <= tolerance) & (state.steps < max_steps)
 
+    norm = _norm(from_left, from_right, jnp.sin(jnp.arange(1, n + 1, dtype=M.dtype)))
     start = jnp.zeros(2 * (m + n), M.dtype)
     state = _State(
-        start, start, start, unknown, none, thresholds=(zero, zero),
-        step=_FIRST / _norm(M), norm=zero, since=none, first=unknown, last=unknown,
+        start, start, start, unknown, jnp.mean(paid_0), none, thresholds=(zero, zero),
+        step=_FIRST / norm, norm=zero, since=none, first=unknown, last=unknown,
     )  # fmt: skip
     state = jax.lax.while_loop(unfinished, advance, state)
     p, q, _, _ = split(state.best)
