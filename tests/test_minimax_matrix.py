@@ -81,7 +81,7 @@ def test_large_games_are_solved_in_float32_where_that_is_enough():
 def test_large_games_are_solved_on_the_choices_that_matter(coarse, games, monkeypatch):
     M = np.random.default_rng(3).normal(size=(260, 300))
     shapes, solve = [], matrix_games._by_interior_point
-    monkeypatch.setattr(matrix_games, "_COARSE", coarse)
+    monkeypatch.setattr(matrix_games, "COARSE", coarse)
     monkeypatch.setattr(
         matrix_games,
         "_by_interior_point",

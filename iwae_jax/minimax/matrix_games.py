@@ -8,34 +8,26 @@ import numpy as np
 import numpy.typing as npt
 
 from iwae_jax.minimax import _rational
+from iwae_jax.minimax._first_order import COARSE, Single, by_first_order, first_order, in_single
 from iwae_jax.minimax._products import products
 from iwae_jax.minimax._screening import spread, within_reach
 from iwae_jax.minimax.certificates import MatrixGameSolution, certify, payoffs
 from iwae_jax.minimax.interior_point import Interior, interior_step, start_interior
 from iwae_jax.minimax.method import CONVERGED
-from iwae_jax.minimax.restarted import Origin, restarted_primal_dual
 from iwae_jax.types import Array
 
 Strategies = tuple[npt.NDArray, npt.NDArray]
 
 # Of games scaled to payoffs between -1 and 1: where float32 is left for float64, the gap below
 # which the choices that are played can be told, and the finest gap that first-order methods are
-# asked for; the gap at which they begin again from products in float64, and how many times smaller
-# it is each time; their steps; the gap that tells which choices matter, the most steps to it, and
-# how often they are chosen anew.
+# asked for; the most steps that tell which choices matter, and how often they are chosen anew.
 _SINGLE, _TELLING, _FINEST = 1e-3, 1e-7, 1e-7
-_REFINED, _FINER, _STEPS = 2e-6, 0.1, 8000
-_COARSE, _COARSE_STEPS, _CHOSEN = 1e-4, 400, 3
+_COARSE_STEPS, _CHOSEN = 400, 3
 
 
 @functools.cache
 def _compiled_step():
     return jax.jit(interior_step)
-
-
-@functools.cache
-def _compiled_first_order():
-    return jax.jit(restarted_primal_dual)
 
 
 def _played_evenly(M: npt.NDArray, state: Interior) -> Strategies | None:
@@ -128,37 +120,16 @@ def _in_double(M: npt.NDArray, state: Interior) -> Interior:
     return Interior(*map(double, (p, q, upper, lower, paid - lower, upper - won)))
 
 
-def _by_first_order(
-    M: npt.NDArray, single: Array, half: float, tolerance: float
-) -> MatrixGameSolution:
-    """Steps in float32 from an origin that float64 knows, which moves to what was found."""
-    asked, steps, origin = _REFINED, 0, None
-    while True:
-        asked = max(asked, 0.99 * tolerance / half)
-        found = _compiled_first_order()(
-            single, tolerance=np.float32(asked), max_steps=np.int32(_STEPS - steps), origin=origin
-        )
-        solution = certify(M, found.row_strategy, found.column_strategy, tolerance=tolerance)
-        steps += int(found.steps)
-        if solution.status == CONVERGED or steps >= _STEPS:
-            return solution
-        p, q = solution.row_strategy, solution.column_strategy
-        with np.errstate(over="ignore", invalid="ignore"):
-            won, paid = products(p, M, q)
-        known = (p, q, (won - solution.value) / half, (paid - solution.value) / half)
-        asked, origin = _FINER * asked, Origin(*(x.astype(np.float32) for x in known))
-
-
-def _on_what_matters(M: npt.NDArray, single: Array, tolerance: float) -> Strategies | None:
+def _on_what_matters(M: npt.NDArray, single: Single, tolerance: float) -> Strategies | None:
     """The saddle point by interior points of smaller games, if first-order steps tell them."""
-    found = _compiled_first_order()(
-        single, tolerance=np.float32(_COARSE), max_steps=np.int32(_COARSE_STEPS)
-    )
-    if not found.gap <= _COARSE:
+    found = first_order(single, COARSE, _COARSE_STEPS)
+    if not found.gap <= COARSE:
         return None
     p, q = np.asarray(found.row_strategy), np.asarray(found.column_strategy)
     for _ in range(_CHOSEN):
-        rows, columns = within_reach(M, p, q)
+        won, paid = products(p, M, q)
+        rows, _ = within_reach(p, paid - paid.min())
+        columns, _ = within_reach(q, won.max() - won)
         if (rows.size, columns.size) == M.shape:
             return None
         p, q = _by_interior_point(M[np.ix_(rows, columns)], tolerance)
@@ -232,14 +203,16 @@ def solve_matrix_game(M: npt.ArrayLike, *, tolerance: float) -> MatrixGameSoluti
         return prove(*_by_enumeration(M))
     highest, lowest = most.max(), least.min()
     middle, half = 0.5 * highest + 0.5 * lowest, 0.5 * highest - 0.5 * lowest
-    scaled, target = functools.partial(np.divide, M - middle, half), tolerance / half
+    target = tolerance / half
     if max(M.shape) > 256:
-        single = jnp.asarray(scaled(out=np.empty(M.shape, np.float32), casting="same_kind"))
+        single = in_single(M, middle, half)
         if target >= _FINEST:
-            solution = _by_first_order(M, single, half, tolerance)
+            solution = by_first_order(M, single, abs(middle) + 1.01 * half, half, tolerance)
             if solution.status == CONVERGED:
                 return solution
-        found = _on_what_matters(scaled(), single, 0.5 * target)
+    scaled = (M - middle) / half
+    if max(M.shape) > 256:
+        found = _on_what_matters(scaled, single, 0.5 * target)
         if found is not None:
             return prove(*found)
-    return prove(*_by_interior_point(scaled(), 0.5 * target))
+    return prove(*_by_interior_point(scaled, 0.5 * target))
