@@ -118,11 +118,11 @@ def timed(solve, M, tolerance):
     return seconds, float(minimax.certify(M, normalised(p), normalised(q), tolerance=0.0).gap)
 
 
-def large(size, rounds, tolerances):
-    M = np.random.default_rng(0).normal(size=(size, size))
+def large(size, rounds, tolerances, seed):
+    M = np.random.default_rng(seed).normal(size=(size, size))
     tiny = np.random.default_rng(0).normal(size=(5, 5))
     table = solvers()
-    print(f"Gaussian {size} x {size}; seconds, and the certified gap", flush=True)
+    print(f"Gaussian {size} x {size}, seed {seed}; seconds, and the certified gap", flush=True)
     # Exact peers have one speed, whatever the tolerance; the others one for each.
     exact = {}
     for name in [name for name in table if name in ("highs-ipm", "quantecon minmax")]:
@@ -191,12 +191,13 @@ def main():
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--tolerance", type=float, nargs="+", default=TOLERANCES)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="batches of 3 x 3 games instead")
     args = parser.parse_args()
     if args.small:
         small(args.rounds)
     else:
-        large(args.size, args.rounds, args.tolerance)
+        large(args.size, args.rounds, args.tolerance, args.seed)
 
 
 if __name__ == "__main__":
