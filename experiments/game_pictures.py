@@ -40,15 +40,15 @@ def gap_curves(seen: dict[str, dict[str, np.ndarray]]):
     """The gap of the last point and of the average, against the steps."""
     figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.6), sharex=True, sharey=True)
     titles = {"last_gap": "last point", "average_gap": "average of the points"}
-    colours = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
     for axis, (key, title) in zip(axes, titles.items(), strict=True):
-        for colour, (name, history) in zip(colours, seen.items(), strict=False):
+        for index, (name, history) in enumerate(seen.items()):
+            style = {"color": f"C{index % 10}", "ls": ("-", "--")[index // 10 % 2]}
             steps = np.arange(1, len(history[key]))
             # Some methods pass through the solution on their way around it.
             padded = np.append(history[key][1:], np.full(7, history[key][-8:].max()))
             gap = np.lib.stride_tricks.sliding_window_view(padded, 8).max(-1)
             gap = np.maximum(gap, 1e-16)
-            axis.loglog(steps, gap, lw=1.0, color=colour, label=name.replace("_", " "))
+            axis.loglog(steps, gap, lw=1.0, label=name.replace("_", " "), **style)
         axis.loglog(steps, 1.0 / steps, "k:", lw=1.0, label="1 / step")
         axis.set(title=title, xlabel="step")
     axes[0].set_ylabel("duality gap (points of B), largest of 8 steps")
