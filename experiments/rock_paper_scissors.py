@@ -1,8 +1,8 @@
 """Rock-paper-scissors as a saddle-point problem: which methods find (1/3, 1/3, 1/3).
 
-Claim: descent-ascent, multiplicative weights and Adam, optimistic or not, cycle; the extragradient,
-optimistic, anchored and primal-dual methods converge, at the rates proven for them; (1/3, 1/3, 1/3)
-is the one saddle point, and any other strategy can be exploited.
+Claim: descent-ascent (simultaneous or alternating), multiplicative weights, Adam and optimistic
+Adam cycle; all other methods here converge, at the rates proven for them; (1/3, 1/3, 1/3) is the
+one saddle point, and any other strategy can be exploited.
 
     python -m experiments.rock_paper_scissors             (half a minute)
 
